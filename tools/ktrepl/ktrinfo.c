@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ktrinfo - which memory each node executes the kernel from
+ *
+ * The layout of translations and statistics is that of the tool of the same
+ * name in RedHawk Linux.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common.h"
+#include "iface.h"
+#include "machine.h"
+
+enum section {
+	SHOW_TRANSLATIONS	= 1 << 0,
+	SHOW_STATISTICS		= 1 << 1,
+	SHOW_WHERE		= 1 << 2,
+	SHOW_VERIFY		= 1 << 3,
+};
+
+/* Everything one run reads. */
+struct report {
+	unsigned int show;
+	bool limited;			/* -n */
+	struct idlist only;
+	struct ktr_state state;
+	struct ktr_stats stats;
+	struct ktr_translations tr;
+	struct ktr_where where;
+	int where_err;
+	struct ktr_verify verify;
+	int verify_err;
+	unsigned int cpus, local, expected;
+};
+
+static const char usage[] =
+"Usage: ktrinfo [OPTION]...\n"
+"Show where each NUMA node's copy of the kernel's text and read-only data lies.\n"
+"\n"
+"  -t, --translations  virtual to physical translations of each node\n"
+"  -s, --statistics    memory used and failed allocations of each node\n"
+"                      (-t -s is what ktrinfo shows without -t, -s, -w, -v)\n"
+"  -w, --where         prove by execution which node each CPU fetches from;\n"
+"                      fails unless all execute the text expected of them\n"
+"  -v, --verify        compare every copy with the master; fails if any page\n"
+"                      differs or there is no copy to compare\n"
+"  -n, --node=NODE     show only this node, or a list like 0-3,8 (repeatable);\n"
+"                      -v compares all copies whatever the node\n"
+"  -j, --json          print all of it as JSON\n"
+"  -h, --help          print this help\n"
+"  -V, --version       print the version\n"
+"\n"
+"-w and -v fail while replication is off. Totals are checked whenever\n"
+"statistics are shown, sizes whenever translations are.\n"
+"\n"
+EXIT_CODES_HELP
+"\n"
+"KTREPL_DEBUGFS names another directory than /sys/kernel/debug/ktrepl.\n";
+
+/* === Options ============================================================= */
+
+static void add_nodes(struct report *r, const char *arg)
+{
+	struct idlist list;
+	size_t i;
+
+	if (!idlist_parse(arg, &list) || !list.nr)
+		die_usage("--node: '%s' is not a node or a list of nodes", arg);
+	for (i = 0; i < list.nr; i++) {
+		r->only.r = xgrow(r->only.r, r->only.nr, sizeof(*r->only.r));
+		r->only.r[r->only.nr++] = list.r[i];
+	}
+	idlist_free(&list);
+	r->limited = true;
+}
+
+static bool parse_options(struct report *r, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "translations", no_argument, NULL, 't' },
+		{ "statistics", no_argument, NULL, 's' },
+		{ "where", no_argument, NULL, 'w' },
+		{ "verify", no_argument, NULL, 'v' },
+		{ "node", required_argument, NULL, 'n' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 }
+	};
+	bool json = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "tswvn:jhV", options, NULL)) >= 0) {
+		if (c == 't')
+			r->show |= SHOW_TRANSLATIONS;
+		else if (c == 's')
+			r->show |= SHOW_STATISTICS;
+		else if (c == 'w')
+			r->show |= SHOW_WHERE;
+		else if (c == 'v')
+			r->show |= SHOW_VERIFY;
+		else if (c == 'n')
+			add_nodes(r, optarg);
+		else if (c == 'j')
+			json = true;
+		else if (c == 'h')
+			exit(fputs(usage, stdout) < 0 ? EXIT_FAILED : EXIT_OK);
+		else if (c == 'V')
+			print_version_and_exit();
+		else
+			die_usage("bad option");
+	}
+	if (optind < argc)
+		die_usage("'%s': no arguments are expected", argv[optind]);
+	if (!r->show)
+		r->show = SHOW_TRANSLATIONS | SHOW_STATISTICS;
+	return json;
+}
+
+static const struct idlist *only(const struct report *r)
+{
+	return r->limited ? &r->only : NULL;
+}
+
+static bool wanted(const struct report *r, int nid)
+{
+	return !r->limited || idlist_has(&r->only, nid);
+}
+
+/* === Reading ============================================================= */
+
+static void check_read(const char *file, int err)
+{
+	if (!err || err == -EBADMSG)	/* records were complained about */
+		return;
+	if (err == -EACCES || err == -EPERM)
+		die(EXIT_UNAVAILABLE, "%s/%s: permission denied: run as root",
+		    ktr_dir(), file);
+	fail("%s: cannot be read: %s", file, strerror(-err));
+}
+
+static void read_all(struct report *r)
+{
+	check_read("state", ktr_read_state(&r->state));
+	/* Known to be needed: the nodes there are. */
+	check_read("stats", ktr_read_stats(&r->stats));
+	if (r->show & SHOW_TRANSLATIONS)
+		check_read("translations", ktr_read_translations(&r->tr));
+	if (r->show & SHOW_WHERE)
+		r->where_err = ktr_read_where(&r->where);
+	if (r->show & SHOW_VERIFY)
+		r->verify_err = ktr_read_verify(&r->verify);
+}
+
+static void free_all(struct report *r)
+{
+	ktr_free_state(&r->state);
+	ktr_free_stats(&r->stats);
+	ktr_free_translations(&r->tr);
+	ktr_free_where(&r->where);
+	ktr_free_verify(&r->verify);
+	memset(&r->tr, 0, sizeof(r->tr));
+	memset(&r->where, 0, sizeof(r->where));
+	memset(&r->verify, 0, sizeof(r->verify));
+}
+
+/* Somebody may toggle meanwhile: then the files do not belong together. */
+static bool still_the_same(const struct report *r)
+{
+	struct ktr_state now;
+	bool same = ktr_read_state(&now) ||
+		    (now.toggles == r->state.toggles &&
+		     now.mode == r->state.mode);
+
+	ktr_free_state(&now);
+	return same;
+}
+
+static void collect(struct report *r)
+{
+	int tries = 5;
+
+	read_all(r);
+	while (!fail_count() && !still_the_same(r) && --tries) {
+		free_all(r);
+		read_all(r);
+	}
+	if (!tries)
+		fail("replication is switched on and off too often to look at");
+}
+
+static bool node_known(const struct report *r, int nid)
+{
+	size_t i;
+
+	for (i = 0; i < r->stats.nr; i++) {
+		if (r->stats.node[i].nid == nid)
+			return true;
+	}
+	return false;
+}
+
+static void check_nodes_exist(const struct report *r)
+{
+	size_t i;
+	int nid;
+
+	for (i = 0; i < r->only.nr; i++) {
+		nid = r->only.r[i].first;
+		while (nid < r->only.r[i].last && node_known(r, nid))
+			nid++;
+		if (!node_known(r, nid))
+			die_usage("--node: there is no node %d", nid);
+	}
+}
+
+/* === Checking ============================================================ */
+
+/* Every online CPU must have given its proof. */
+static void check_all_cpus(const struct report *r)
+{
+	struct idlist online;
+	size_t i, k;
+	int cpu;
+
+	if (!cpus_online(&online))
+		return;
+	for (i = 0; (cpu = idlist_nth(&online, i)) >= 0; i++) {
+		for (k = 0; k < r->where.nr && r->where.cpu[k].cpu != cpu; k++)
+			;
+		if (k == r->where.nr)
+			fail("cpu %d is online but gave no proof", cpu);
+	}
+	idlist_free(&online);
+}
+
+static void check_where(struct report *r)
+{
+	const struct ktr_cpu *cpu;
+	size_t i;
+
+	if (r->state.mode != KTR_ON)
+		fail("replication is %s: CPUs execute the master wherever it is",
+		     ktr_mode_name(r->state.mode));
+	else
+		check_read("where", r->where_err);
+	for (i = 0; i < r->where.nr; i++) {
+		cpu = &r->where.cpu[i];
+		if (!wanted(r, cpu->nid))
+			continue;
+		r->cpus++;
+		r->local += cpu->text == cpu->nid && cpu->nid != KTR_NO_NODE;
+		r->expected += cpu->text == cpu->expect;
+		if (r->state.mode == KTR_ON)
+			ktr_check_cpu(cpu);
+	}
+	if (r->state.mode != KTR_ON || r->where_err)
+		return;
+	if (!r->where.nr)
+		fail("where: no CPU gave a proof");
+	if (!r->where.has_healed)
+		fail("where: truncated: no 'healed' record");
+	else if (!r->where.healed)
+		fail("where: a poke did not make all copies equal again");
+	check_all_cpus(r);
+}
+
+static void check_verify(const struct report *r)
+{
+	if (r->state.mode != KTR_ON) {
+		fail("replication is %s: there is no copy to compare",
+		     ktr_mode_name(r->state.mode));
+		return;
+	}
+	check_read("verify", r->verify_err);
+	if (r->verify_err)
+		return;
+	if (!r->verify.compared)
+		fail("verify: no page was compared");
+	if (r->verify.different)
+		fail("%llu of %llu pages differ from the master",
+		     r->verify.different, r->verify.compared);
+}
+
+static void check(struct report *r)
+{
+	if (r->state.mode == KTR_BROKEN)
+		fail("replication is broken: %s", r->state.reason);
+	if (r->show & SHOW_STATISTICS)
+		ktr_check_totals(&r->stats, only(r));
+	if (r->show & SHOW_TRANSLATIONS)
+		ktr_check_sizes(&r->tr, only(r));
+	if (r->show & SHOW_WHERE)
+		check_where(r);
+	if (r->show & SHOW_VERIFY)
+		check_verify(r);
+}
+
+/* === Text ================================================================ */
+
+static bool several(const struct idlist *list)
+{
+	return idlist_count(list) > 1;
+}
+
+static void print_state(const struct ktr_state *s)
+{
+	printf("ktrepl is %s", ktr_mode_name(s->mode));
+	if (s->mode == KTR_ON)
+		printf(": node%s %s", several(&s->nodes) ? "s" : "",
+		       s->nodes_text);
+	else if (strcmp(s->reason, "-"))
+		printf(": %s", s->reason);
+	if (s->master.nr)
+		printf("%s master on node%s %s",
+		       s->mode != KTR_ON && !strcmp(s->reason, "-") ? ":" : ",",
+		       several(&s->master) ? "s" : "", s->master_text);
+	putchar('\n');
+}
+
+static int digits(u64 v)
+{
+	int n = 1;
+
+	while (v /= 10)
+		n++;
+	return n;
+}
+
+static void print_translations(const struct report *r, int nid,
+			       enum ktr_kind kind)
+{
+	static const char * const title[] = {
+		[KTR_TEXT]	= "Text",
+		[KTR_RODATA]	= "Read-only Data",
+	};
+	const struct ktr_translation *t;
+	int width = 4;
+	size_t i;
+
+	for (i = 0; i < r->tr.nr; i++) {
+		if (digits(r->tr.t[i].kb) > width)
+			width = digits(r->tr.t[i].kb);
+	}
+	printf("Node %d %s Translations\n", nid, title[kind]);
+	printf("%-33s  %-33s  size\n", "virtual_address", "physical_address");
+	for (i = 0; i < r->tr.nr; i++) {
+		t = &r->tr.t[i];
+		if (t->nid == nid && t->kind == kind)
+			printf("%016llx-%016llx  %016llx-%016llx  %*llu kB\n",
+			       t->va_first, t->va_last, t->pa_first, t->pa_last,
+			       width, t->kb);
+	}
+}
+
+static void print_statistics(const struct report *r,
+			     const struct ktr_node_stats *node)
+{
+	int i, k, width = 6;
+
+	for (i = 0; i < (int)r->stats.nr; i++) {
+		for (k = 0; k < KTR_NR_STATS; k++) {
+			if (digits(r->stats.node[i].v[k]) >= width)
+				width = digits(r->stats.node[i].v[k]) + 1;
+		}
+	}
+	printf("Node %d statistics\n", node->nid);
+	for (k = 0; k < KTR_NR_STATS; k++)
+		printf("%-22s %*llu%s\n", ktr_stat_name(k), width, node->v[k],
+		       ktr_stat_is_kb(k) ? " kB" : "");
+}
+
+static void print_nid(int width, int nid)
+{
+	if (nid == KTR_NO_NODE)
+		printf("%*s", width, "-");
+	else
+		printf("%*d", width, nid);
+}
+
+static void print_where(const struct report *r)
+{
+	const struct ktr_cpu *c;
+	size_t i;
+
+	printf(" cpu  node  expected  text  read-only data  root table  walk\n");
+	for (i = 0; i < r->where.nr; i++) {
+		c = &r->where.cpu[i];
+		if (!wanted(r, c->nid))
+			continue;
+		printf("%4d", c->cpu);
+		print_nid(6, c->nid);
+		print_nid(10, c->expect);
+		print_nid(6, c->text);
+		print_nid(16, c->rodata);
+		print_nid(12, c->root);
+		printf("  %s\n", c->walk_ok ? "ok" : "bad");
+	}
+	printf("%u of %u CPUs execute node-local text", r->local, r->cpus);
+	if (r->expected != r->local && r->state.mode == KTR_ON)
+		printf(", %u of %u the text expected of their node",
+		       r->expected, r->cpus);
+	if (r->state.mode != KTR_ON)
+		printf(" (replication is %s)", ktr_mode_name(r->state.mode));
+	putchar('\n');
+}
+
+static void print_verify(const struct report *r)
+{
+	const struct ktr_difference *d;
+	size_t i;
+
+	printf("%llu pages compared, %llu different\n", r->verify.compared,
+	       r->verify.different);
+	for (i = 0; i < r->verify.nr; i++) {
+		d = &r->verify.d[i];
+		if (wanted(r, d->nid))
+			printf("differs: %s node %d %016llx\n", d->set, d->nid,
+			       d->va);
+	}
+	if (r->verify.nr < r->verify.different)
+		printf("(only the first %zu are listed)\n", r->verify.nr);
+}
+
+static void print_text(const struct report *r)
+{
+	const struct ktr_node_stats *node;
+	size_t i;
+
+	print_state(&r->state);
+	for (i = 0; i < r->stats.nr; i++) {
+		node = &r->stats.node[i];
+		if (!wanted(r, node->nid))
+			continue;
+		if (r->show & SHOW_TRANSLATIONS) {
+			print_translations(r, node->nid, KTR_TEXT);
+			print_translations(r, node->nid, KTR_RODATA);
+		}
+		if (r->show & SHOW_STATISTICS)
+			print_statistics(r, node);
+	}
+	if (r->show & SHOW_WHERE)
+		print_where(r);
+	if (r->show & SHOW_VERIFY)
+		print_verify(r);
+}
+
+/* === JSON ================================================================ */
+
+static void json_translations(const struct report *r, int nid,
+			      enum ktr_kind kind)
+{
+	const struct ktr_translation *t;
+	size_t i;
+
+	json_open(ktr_kind_name(kind), '[');
+	for (i = 0; i < r->tr.nr; i++) {
+		t = &r->tr.t[i];
+		if (t->nid != nid || t->kind != kind)
+			continue;
+		json_open(NULL, '{');
+		json_hex("va_first", t->va_first);
+		json_hex("va_last", t->va_last);
+		json_hex("pa_first", t->pa_first);
+		json_hex("pa_last", t->pa_last);
+		json_u64("size_kb", t->kb);
+		json_int("memory_node", t->mem_nid);
+		json_close('}');
+	}
+	json_close(']');
+}
+
+static void json_nodes(const struct report *r)
+{
+	const struct ktr_node_stats *node;
+	size_t i;
+	int k;
+
+	json_open("nodes", '[');
+	for (i = 0; i < r->stats.nr; i++) {
+		node = &r->stats.node[i];
+		if (!wanted(r, node->nid))
+			continue;
+		json_open(NULL, '{');
+		json_int("node", node->nid);
+		if (r->show & SHOW_TRANSLATIONS) {
+			json_translations(r, node->nid, KTR_TEXT);
+			json_translations(r, node->nid, KTR_RODATA);
+		}
+		if (r->show & SHOW_STATISTICS) {
+			json_open("statistics", '{');
+			for (k = 0; k < KTR_NR_STATS; k++)
+				json_u64(ktr_stat_name(k), node->v[k]);
+			json_close('}');
+		}
+		json_close('}');
+	}
+	json_close(']');
+}
+
+static void json_where(const struct report *r)
+{
+	const struct ktr_cpu *c;
+	size_t i;
+
+	json_open("where", '{');
+	json_open("cpus", '[');
+	for (i = 0; i < r->where.nr; i++) {
+		c = &r->where.cpu[i];
+		if (!wanted(r, c->nid))
+			continue;
+		json_open(NULL, '{');
+		json_int("cpu", c->cpu);
+		json_int("node", c->nid);
+		json_int("expected", c->expect);
+		json_int("text", c->text);
+		json_int("rodata", c->rodata);
+		json_int("root_table", c->root);
+		json_bool("walk_ok", c->walk_ok);
+		json_close('}');
+	}
+	json_close(']');
+	json_u64("total", r->cpus);
+	json_u64("local", r->local);
+	json_u64("as_expected", r->expected);
+	json_bool("healed", r->where.healed);
+	json_close('}');
+}
+
+static void json_verify(const struct report *r)
+{
+	size_t i;
+
+	json_open("verify", '{');
+	json_u64("compared", r->verify.compared);
+	json_u64("different", r->verify.different);
+	json_open("pages", '[');
+	for (i = 0; i < r->verify.nr; i++) {
+		if (!wanted(r, r->verify.d[i].nid))
+			continue;
+		json_open(NULL, '{');
+		json_str("set", r->verify.d[i].set);
+		json_int("node", r->verify.d[i].nid);
+		json_hex("va", r->verify.d[i].va);
+		json_close('}');
+	}
+	json_close(']');
+	json_close('}');
+}
+
+static void print_json(const struct report *r)
+{
+	json_open(NULL, '{');
+	json_str("version", KTREPL_TOOLS_VERSION);
+	ktr_json_state(&r->state);
+	if (r->show & (SHOW_TRANSLATIONS | SHOW_STATISTICS))
+		json_nodes(r);
+	if (r->show & SHOW_WHERE)
+		json_where(r);
+	if (r->show & SHOW_VERIFY)
+		json_verify(r);
+	json_failures();
+	json_close('}');
+}
+
+int main(int argc, char **argv)
+{
+	struct report r = { 0 };
+	bool json;
+
+	progname_set("ktrinfo");
+	json = parse_options(&r, argc, argv);
+	ktr_require();
+	collect(&r);
+	if (!fail_count())
+		check_nodes_exist(&r);
+	check(&r);
+	if (json)
+		print_json(&r);
+	else
+		print_text(&r);
+	if (fflush(stdout) || ferror(stdout))
+		die(EXIT_FAILED, "cannot write: %s", strerror(errno));
+	return fail_count() ? EXIT_FAILED : EXIT_OK;
+}

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh disable=SC2154
+# Sourced by run: the cases of ktrinfo.
+
+# Whole reports, letter by letter.
+run on ktrinfo
+expect "on" 0 - ""
+golden "on: report" on.txt
+run on ktrinfo -w -v
+expect "on -w -v" 0 - ""
+golden "on -w -v: report" on-wv.txt
+run off ktrinfo
+expect "off" 0 - ""
+golden "off: report" off.txt
+run off ktrinfo -w
+expect "off -w" 1 "^2 of 4 CPUs execute node-local text (replication is off)" \
+	"replication is off: CPUs execute the master"
+golden "off -w: report" off-w.txt
+run off ktrinfo -v
+expect "off -v" 1 - "replication is off: there is no copy to compare"
+run refused ktrinfo
+expect "refused" 0 "^ktrepl is refused: only one node has CPUs, master" ""
+run refused ktrinfo -w
+expect "refused -w" 1 - "replication is refused"
+run broken ktrinfo
+expect "broken" 1 "^ktrepl is broken: copy of node 1" "replication is broken"
+run odd ktrinfo
+expect "odd nodes" 0 - ""
+golden "odd nodes: report" odd.txt
+run odd ktrinfo -w
+expect "odd nodes -w" 0 "^1 of 2 CPUs execute node-local text, 2 of 2 the text expected" ""
+run odd ktrinfo -v
+expect "odd nodes -v" 0 "^3000 pages compared, 0 different" ""
+
+# Choosing.
+run on ktrinfo -n 1
+expect "-n 1" 0 "^Node 1 statistics" ""
+golden "-n 1: report" on-n1.txt
+run odd ktrinfo -n 5 -s --node=9
+expect "-n 5 -n 9" 0 "^Node 5 statistics" ""
+hold "-n 5 -n 9: node 9" has "$tmp/out" "^Node 9 statistics"
+hold "-n 5 -n 9: no other" lacks "$tmp/out" "^Node 2"
+run on ktrinfo -wn1
+expect "-w -n 1" 0 "^2 of 2 CPUs execute node-local text" ""
+run on ktrinfo -s
+hold "-s: statistics" has "$tmp/out" "^Node 0 statistics"
+hold "-s: no translations" lacks "$tmp/out" Translations
+run on ktrinfo -t
+hold "-t: no statistics" lacks "$tmp/out" statistics
+hold "-t: translations" has "$tmp/out" Translations
+
+# JSON: valid, and the same as the text.
+json()
+{
+	name=$1
+	from=$2
+	shift 2
+	run "$from" ktrinfo --json "$@"
+	hold "$name" python3 "$here/check-json.py" "$samples/$from" "$@" \
+		<"$tmp/out"
+}
+json "JSON on" on
+json "JSON on, all" on -t -s -w -v
+json "JSON off, all" off -t -s -w -v
+json "JSON refused, all" refused -t -s -w -v
+json "JSON broken, all" broken -t -s -w -v
+json "JSON odd nodes, all" odd -t -s -w -v
+json "JSON odd nodes, one" odd -t -s -w -n 9
+# The checker of JSON can fail, too.
+spoil on stats 's/7140/7136/; s/9204/9200/'
+run "$tmp/spoilt" ktrinfo --json
+hold "JSON checker notices" fails python3 "$here/check-json.py" \
+	"$samples/on" <"$tmp/out"
+spoil on state 's/^reason.*/reason a "quoted\\" \tname/'
+run "$tmp/spoilt" ktrinfo --json
+hold "JSON quotes" python3 -c 'import json, sys
+sys.exit(json.load(sys.stdin)["state"]["reason"] != "a \"quoted\\\" \tname")' \
+	<"$tmp/out"
+
+# Command line.
+for o in --bogus -x -m -n "-n 7" "-n x" "-n 0-9" "-n 1-0" "-n -1" "--node=" \
+	"extra" "-w extra" "-n 0x1" "--json=1" "-n 0,,1" "-n 99999999999"; do
+	# shellcheck disable=SC2086
+	run on ktrinfo $o
+	expect "usage error: $o" 2 "" "Try 'ktrinfo --help'"
+done
+run on ktrinfo --help
+expect "--help" 0 "^Exit status: 0" ""
+run on ktrinfo --version
+expect "--version" 0 "^ktrinfo (ktrepl tools) [0-9]" ""
+KTREPL_DEBUGFS=$samples/on "$bin/ktrinfo" >/dev/full 2>"$tmp/err"
+status=$?
+expect "full disk" 1 - "cannot write"
+
+# Not available.
+run nowhere ktrinfo
+expect "no directory" 3 "" "nowhere/state: No such file"
+if [ ! -e /sys/kernel/debug/ktrepl ]; then
+	(unset KTREPL_DEBUGFS; "$bin/ktrinfo" >"$tmp/out" 2>"$tmp/err")
+	status=$?
+	expect "no ktrepl here" 3 "" \
+		"debugfs is not mounted: mount\|no ktrepl\|run as root"
+fi
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	cp -R "$samples/on" "$tmp/closed"
+	cp "$bin/ktrinfo" "$tmp/ktrinfo"
+	chmod 755 "$tmp"
+	chmod 700 "$tmp/closed"
+	KTREPL_DEBUGFS=$tmp/closed setpriv --reuid=65534 --clear-groups \
+		"$tmp/ktrinfo" >"$tmp/out" 2>"$tmp/err"
+	status=$?
+	expect "not root" 3 "" "permission denied: run as root"
+	chmod 755 "$tmp/closed"
+	chmod 600 "$tmp/closed/stats"
+	KTREPL_DEBUGFS=$tmp/closed setpriv --reuid=65534 --clear-groups \
+		"$tmp/ktrinfo" >"$tmp/out" 2>"$tmp/err"
+	status=$?
+	expect "one file closed" 3 - "stats: permission denied: run as root"
+fi
+
+# Each check can fail.
+bad "copy differs" on verify \
+	's/ 0$/ 1/; a different image_text 1 ffffffff81234000' -v \
+	"1 of 1785 pages differ from the master"
+run "$tmp/spoilt" ktrinfo -v
+expect "copy differs: listed" 1 \
+	"^differs: image_text node 1 ffffffff81234000$" -
+bad "nothing compared" on verify 's/1785/0/' -v "no page was compared"
+bad "differing page not listed" on verify 's/ 0$/ 1/' -v "1 pages differ but 0"
+bad "more differ than compared" on verify 's/ 0$/ 9999/' -v "more pages differ"
+bad "text not local" on where '/^cpu 3/s/text 1/text 0/' -w \
+	"cpu 3 executes text of node 0, expected node 1"
+run "$tmp/spoilt" ktrinfo -w
+expect "text not local: summary" 1 "^3 of 4 CPUs execute node-local text" -
+bad "text unknown" on where '/^cpu 3/s/text 1/text -1/' -w "cpu 3 executes text"
+bad "nothing known" on where '/^cpu 3/s/1/-1/g' -w "cpu 3 executes text"
+bad "read-only data not local" on where '/^cpu 2/s/rodata 1/rodata 0/' -w \
+	"cpu 2 reads read-only data of node 0, expected node 1"
+bad "walk bad" on where '/^cpu 1/s/ok/bad/' -w "cpu 1: the page tables"
+bad "not healed" on where 's/healed yes/healed no/' -w "did not make all copies"
+bad "healed missing" on where '/healed/d' -w "no 'healed' record"
+bad "a CPU missing" on where '/^cpu 2/d' -w "cpu 2 is online but gave no proof"
+bad "all CPUs missing" on where '/^cpu/d' -w "no CPU gave a proof"
+bad "a CPU twice" on where '/^cpu 2/p' -w "said twice"
+bad "total wrong" on stats 's/9204/9205/' -s \
+	"node 1: total_repli_pages is 9205 kB, the sum of its parts 9204 kB"
+bad "part wrong" on stats '/node 1 repli_spare/s/0$/4/' "" "sum of its parts"
+bad "text size differs between nodes" on translations \
+	'/^node 1 text ffffffff81400000/d' -t \
+	"node 1 maps 4096 kB of text, node 0 4584 kB"
+bad "rodata size differs between nodes" odd translations \
+	'/^node 9 rodata ffffffff81800000/d' -t "node 9 maps 2048 kB of rodata"
+bad "size not that of the range" on translations '2s/ 2048 / 2047 /' -t \
+	"translations line 2: size is not that of the range"
+bad "physical range too short" on translations '2s/13fffff/13ffffe/' -t \
+	"virtual and physical range differ"
+bad "range backwards" on translations \
+	'2s/ffffffff813fffff/ffffffff811fffff/' -t "ends before it starts"
+
+# Truncated and garbled records.
+bad "state garbled" on state 's/^state on/state onn/' -s "unknown state"
+bad "state empty" on state d -s "state: no 'state' record"
+bad "state without nodes" on state '/^nodes/d' -s "no 'nodes' record"
+bad "state without master" on state '/^master/d' -s "no 'master' record"
+bad "nodes garbled" on state 's/0-1/0-/' -s "not a list of nodes"
+bad "toggles garbled" on state 's/toggles 1/toggles 1x/' -s "not a number"
+bad "roots garbled" on state 's/roots_live 6/roots_live/' -s "truncated record"
+bad "stats empty" on stats d -s "stats: no 'node' record"
+bad "counter missing" on stats '/node 1 repli_spare/d' -s \
+	"node 1: no repli_spare_pages"
+bad "counter without value" on stats '3s/ [0-9]*$//' -s "truncated record"
+bad "counter negative" on stats '3s/[0-9]*$/-4/' -s "not a number"
+bad "counter too big" on stats '3s/[0-9]*$/99999999999999999999/' -s \
+	"not a number"
+bad "counter twice" on stats '3p' -s "said twice"
+bad "node garbled" on stats '3s/node 0/node zero/' -s "not a node or CPU number"
+bad "translation cut" on translations '3s/ 488.*//' -t "line 3: truncated"
+bad "translation not hex" on translations '3s/ffffffff814/fffffgff814/' -t \
+	"not an address"
+bad "translations empty" on translations d -t "no 'node' record"
+bad "cpu record cut" on where '3s/ root.*//' -w "line 3: truncated record"
+bad "cpu record shuffled" on where '3s/text/rodata/' -w "garbled record"
+bad "walk garbled" on where '3s/ok/fine/' -w "garbled record"
+bad "verify record cut" on verify 's/ 0$//' -v "truncated record"
+bad "verify empty" on verify d -v "verify: no 'verify' record"
+
+cut_last_line()
+{
+	rm -rf "$tmp/spoilt"
+	cp -R "$samples/on" "$tmp/spoilt"
+	head -c -1 "$samples/on/$1" >"$tmp/spoilt/$1"
+	run "$tmp/spoilt" ktrinfo -tswv
+	expect "last line cut: $1" 1 - "$1: truncated: the last line"
+}
+for f in state stats translations where verify; do
+	cut_last_line $f
+	rm -rf "$tmp/spoilt"
+	cp -R "$samples/on" "$tmp/spoilt"
+	printf 'zero\0byte\n' >>"$tmp/spoilt/$f"
+	run "$tmp/spoilt" ktrinfo -tswv
+	expect "not text: $f" 1 - "$f: not text"
+	rm "$tmp/spoilt/$f"
+	run "$tmp/spoilt" ktrinfo -tswv
+	if [ $f = state ]; then
+		expect "no file: $f" 3 "" "state: No such file"
+	else
+		expect "no file: $f" 1 - "$f: cannot be read: No such file"
+	fi
+done
+
+# A newer kernel says more: unknown records and words do not matter.
+rm -rf "$tmp/spoilt"
+cp -R "$samples/on" "$tmp/spoilt"
+for f in state stats translations where verify; do
+	{
+		echo "future record 1 2 3"
+		echo ""
+		echo "node 0 frobnication 12 34"
+		cat "$samples/on/$f"
+	} >"$tmp/spoilt/$f"
+done
+sed 's/$/ more/' "$samples/on/translations" >"$tmp/spoilt/translations"
+# "node" is a word of stats and translations only
+run "$tmp/spoilt" ktrinfo
+expect "unknown records" 0 - ""
+golden "unknown records: report" on.txt
+run "$tmp/spoilt" ktrinfo -w -v
+golden "unknown records: -w -v" on-wv.txt
+
+# Nothing has a fixed size: 4096 nodes, 100000 CPUs, a line of 1 MB.
+rm -rf "$tmp/spoilt"
+cp -R "$samples/on" "$tmp/spoilt"
+awk 'BEGIN {
+	split("total_repli_pages repli_resident_pages repli_module_pages " \
+	      "repli_object_pages repli_pgtbls repli_spare_pages " \
+	      "page_alloc_failures pagetbl_alloc_failures", s)
+	for (n = 0; n < 4096; n++)
+		for (i = 1; i <= 8; i++)
+			print "node", n, s[i], i < 3 ? 18446744073709551 : 0
+}' >"$tmp/spoilt/stats"
+awk 'BEGIN {
+	for (c = 0; c < 20000; c++)
+		print "cpu", c, "node 0 expect 0 text 0 rodata 0 root 0 walk ok"
+	print "healed yes"
+}' >"$tmp/spoilt/where"
+head -c 1000000 /dev/zero | tr '\0' x >>"$tmp/spoilt/state"
+echo >>"$tmp/spoilt/state"
+run "$tmp/spoilt" ktrinfo -s -w
+expect "huge" 0 "^20000 of 20000 CPUs" ""
+
+# Garbage of all kinds: an answer, never a crash.
+crashes=0
+for i in 0 1 2 3 4 5 6 7 8 9; do
+	for f in state stats translations where; do
+		rm -rf "$tmp/spoilt"
+		cp -R "$samples/on" "$tmp/spoilt"
+		python3 "$here/garble.py" $i <"$samples/on/$f" >"$tmp/spoilt/$f"
+		run "$tmp/spoilt" ktrinfo -tswv --json
+		case $status in
+		0 | 1) ;;
+		*) crashes=$((crashes + 1)) ;;
+		esac
+	done
+done
+hold "40 garbled directories, $crashes crashes" [ $crashes = 0 ]
