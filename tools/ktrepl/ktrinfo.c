@@ -586,5 +586,7 @@ int main(int argc, char **argv)
 		print_text(&r);
 	if (fflush(stdout) || ferror(stdout))
 		die(EXIT_FAILED, "cannot write: %s", strerror(errno));
+	free_all(&r);
+	idlist_free(&r.only);
 	return fail_count() ? EXIT_FAILED : EXIT_OK;
 }
