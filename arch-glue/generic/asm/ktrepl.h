@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * ktrepl glue for a port without page tables: copies are plain memory.
+ *
+ * A new port starts from here: select HAVE_ARCH_KTREPL and supply an
+ * asm/ktrepl.h of your own.  See Documentation/core-api/ktrepl-porting.rst.
+ */
+#ifndef _ASM_GENERIC_KTREPL_H
+#define _ASM_GENERIC_KTREPL_H
+
+#endif /* _ASM_GENERIC_KTREPL_H */

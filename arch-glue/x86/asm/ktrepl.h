@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * ktrepl glue for x86_64: what the page table and TLB headers need.
+ */
+#ifndef _ASM_X86_KTREPL_H
+#define _ASM_X86_KTREPL_H
+
+#include <linux/jump_label.h>
+
+struct mm_struct;
+
+/* Order of the allocation that holds a root table. */
+#ifdef CONFIG_MITIGATION_PAGE_TABLE_ISOLATION
+#define KTREPL_ROOT_ORDER	1
+#else
+#define KTREPL_ROOT_ORDER	0
+#endif
+
+/* An entry like @old that points to the table at @pa, all flags kept. */
+#define arch_ktrepl_table_entry(old, pa)	(((old) & ~PTE_PFN_MASK) | (pa))
+
+/*
+ * Code that runs before the kernel is mapped at its link address includes the
+ * page table headers too, and cannot use static keys.
+ */
+#if defined(CONFIG_KTREPL_ROOTS) && !defined(USE_EARLY_PGTABLE_L5)
+
+DECLARE_STATIC_KEY_FALSE(ktrepl_roots_key);
+
+pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm);
+pgd_t *__ktrepl_loaded_pgd(struct mm_struct *mm);
+void __ktrepl_set_top(const void *entry);
+
+static __always_inline void ktrepl_set_top(const void *entry)
+{
+	if (static_branch_unlikely(&ktrepl_roots_key))
+		__ktrepl_set_top(entry);
+}
+
+/* The root to load on this CPU for @mm. */
+#define ktrepl_mm_pgd(mm)					\
+	(static_branch_unlikely(&ktrepl_roots_key) ?		\
+	 __ktrepl_mm_pgd(mm) : (mm)->pgd)
+
+/* The root that is loaded on this CPU, if it is one of @mm; else @mm's own. */
+#define ktrepl_loaded_pgd(mm)					\
+	(static_branch_unlikely(&ktrepl_roots_key) ?		\
+	 __ktrepl_loaded_pgd(mm) : (mm)->pgd)
+
+#else
+
+static __always_inline void ktrepl_set_top(const void *entry) { }
+#define ktrepl_mm_pgd(mm)	((mm)->pgd)
+#define ktrepl_loaded_pgd(mm)	((mm)->pgd)
+
+#endif
+
+#endif /* _ASM_X86_KTREPL_H */

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ktrepl glue for x86_64.
+ *
+ * The image lies in PGD entry 511, which no user mm changes.  A node root is a
+ * copy of a root group (8 KiB with page table isolation: kernel half and user
+ * half) in which this entry leads to the node's own tables.
+ */
+
+#define pr_fmt(fmt) "ktrepl: " fmt
+
+#include <linux/ktrepl.h>
+#include <linux/ktrepl_arch.h>
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/set_memory.h>
+
+#include <asm/cpufeature.h>
+#include <asm/desc.h>
+#include <asm/hypervisor.h>
+#include <asm/linkage.h>
+#include <asm/paravirt.h>
+#include <asm/pgalloc.h>
+#include <asm/pgtable.h>
+#include <asm/sections.h>
+#include <asm/text-patching.h>
+#include <asm/tlbflush.h>
+
+/* The entry of a root table that is private to a node. */
+#define KTREPL_PGD_INDEX	pgd_index(__START_KERNEL_map)
+
+/* === Facts =============================================================== */
+
+/*
+ * mov $imm32, %eax; ret, with the operand, one byte in, naturally aligned: one
+ * store of it is seen whole or not at all.
+ */
+
+asm(".pushsection .text, \"ax\"\n"
+    ".balign 64\n"
+    ".skip 3, 0x90\n"
+    ".type arch_ktrepl_marker, @function\n"
+    ".globl arch_ktrepl_marker\n"
+    "arch_ktrepl_marker:\n"
+    "mov $0, %eax\n"
+    ASM_RET
+    ".size arch_ktrepl_marker, . - arch_ktrepl_marker\n"
+    ".popsection\n");
+
+u32 arch_ktrepl_marker_code(u32 val)
+{
+	return val;
+}
+
+static const char *ktrepl_refuse(void)
+{
+	if (!rodata_enabled)
+		return "kernel text is not write-protected (rodata=off)";
+	if (cpu_feature_enabled(X86_FEATURE_XENPV))
+		return "Xen PV guests have page tables of their own";
+	/* They name the address space to flush by the physical mm->pgd. */
+	if (hypervisor_is_type(X86_HYPER_MS_HYPERV))
+		return "Hyper-V flushes TLBs by the root of the mm";
+	return NULL;
+}
+
+static struct ktrepl_arch_info ktrepl_x86_info = {
+	.marker = (u8 *)arch_ktrepl_marker + 1,
+	.nr_ranges = 2,
+};
+
+/*
+ * Without KASLR configured, modules start within the PUD entry of the image.
+ * The PMD entries of their PTE pages would have to be repeated in each node's
+ * clone of the PMD page; with all of them present from the start there is
+ * nothing to repeat.
+ */
+static int ktrepl_populate_modules(void)
+{
+	unsigned long end = ALIGN((unsigned long)_end, PUD_SIZE);
+	unsigned long addr;
+
+	for (addr = MODULES_VADDR; addr < end; addr += PMD_SIZE)
+		if (!pte_alloc_kernel(pmd_off_k(addr), addr))
+			return -ENOMEM;
+	return 0;
+}
+
+const struct ktrepl_arch_info *arch_ktrepl_setup(void)
+{
+	struct ktrepl_arch_info *info = &ktrepl_x86_info;
+
+	info->refuse = ktrepl_refuse();
+	if (!info->refuse && ktrepl_populate_modules())
+		info->refuse = "no memory for page tables of modules";
+
+	/*
+	 * Padding up to a 2 MiB boundary has been given back to the page
+	 * allocator behind read-only data, but not behind text.
+	 */
+	info->ranges[0] = (struct ktrepl_range){
+		.name = "image-text", .kind = KTREPL_TEXT,
+		.start = (unsigned long)_text,
+		.end = PFN_ALIGN(_etext),
+	};
+	info->ranges[1] = (struct ktrepl_range){
+		.name = "image-rodata", .kind = KTREPL_RODATA,
+		.start = (unsigned long)__start_rodata,
+		.end = PFN_ALIGN(__end_rodata),
+	};
+	return info;
+}
+
+/* === Writing ============================================================= */
+
+void arch_ktrepl_poke(void *addr, const void *src, size_t len)
+{
+	/* text_poke() looks for all that is not text in the module range. */
+	if (core_kernel_text((unsigned long)addr) ||
+	    is_vmalloc_or_module_addr(addr))
+		text_poke_copy_locked(addr, src, len, true);
+	else
+		ktrepl_poke_pages(addr, src, len);
+}
+
+void arch_ktrepl_write(struct page *page, unsigned int off, const void *src,
+		       size_t len)
+{
+	text_poke_page(page, off, src, len);
+}
+
+void arch_ktrepl_sync(void)
+{
+	text_poke_sync();
+}
+
+int arch_ktrepl_protect(struct page *page, unsigned int nr, bool ro)
+{
+	unsigned long addr = (unsigned long)page_address(page);
+
+	return ro ? set_memory_ro(addr, nr) : set_memory_rw(addr, nr);
+}
+
+/* === Roots =============================================================== */
+
+pgd_t *arch_ktrepl_root_alloc(int nid, pgd_t *from)
+{
+	struct page *page;
+	pgd_t *root;
+
+	page = alloc_pages_node(nid, GFP_PGTABLE_USER | __GFP_THISNODE |
+				__GFP_NOWARN, PGD_ALLOCATION_ORDER);
+	if (!page)
+		return NULL;
+	root = page_address(page);
+
+	/*
+	 * On pgd_list the kernel entries are kept up to date from now on, like
+	 * those of any other root.  The mm only says whose page_table_lock is
+	 * to be taken; the root may go from one mm to the next.
+	 */
+	spin_lock(&pgd_lock);
+	memcpy(root, from, PAGE_SIZE << PGD_ALLOCATION_ORDER);
+	virt_to_ptdesc(root)->pt_mm = &init_mm;
+	list_add(&virt_to_ptdesc(root)->pt_list, &pgd_list);
+	spin_unlock(&pgd_lock);
+	return root;
+}
+
+void arch_ktrepl_root_free(pgd_t *root)
+{
+	spin_lock(&pgd_lock);
+	list_del(&virt_to_ptdesc(root)->pt_list);
+	spin_unlock(&pgd_lock);
+	free_pages((unsigned long)root, PGD_ALLOCATION_ORDER);
+}
+
+static void ktrepl_copy_entries(pgd_t *dst, const pgd_t *src)
+{
+	memcpy(dst, src, KERNEL_PGD_BOUNDARY * sizeof(pgd_t));
+	/* Per mm, too, with page table isolation. */
+	dst[pgd_index(LDT_BASE_ADDR)] = src[pgd_index(LDT_BASE_ADDR)];
+}
+
+bool arch_ktrepl_root_fill(pgd_t *root, struct mm_struct *mm)
+{
+	/* EFI runtime services have their own tables there. */
+	if (pgd_val(mm->pgd[KTREPL_PGD_INDEX]) !=
+	    pgd_val(init_mm.pgd[KTREPL_PGD_INDEX]))
+		return false;
+	ktrepl_copy_entries(root, mm->pgd);
+	if (cpu_feature_enabled(X86_FEATURE_PTI))
+		ktrepl_copy_entries(kernel_to_user_pgdp(root),
+				    kernel_to_user_pgdp(mm->pgd));
+	return true;
+}
+
+/* Stores through a pointer into either half may have changed both. */
+void arch_ktrepl_root_sync(pgd_t *root, const void *entry)
+{
+	unsigned int i = offset_in_page(entry) / sizeof(pgd_t);
+	const pgd_t *pgd = PTR_ALIGN_DOWN(entry, PAGE_SIZE <<
+					  PGD_ALLOCATION_ORDER);
+
+	if (i == KTREPL_PGD_INDEX)
+		return;
+	WRITE_ONCE(root[i], pgd[i]);
+	if (cpu_feature_enabled(X86_FEATURE_PTI))
+		WRITE_ONCE(*kernel_to_user_pgdp(root + i),
+			   *kernel_to_user_pgdp((pgd_t *)pgd + i));
+}
+
+pgd_t *arch_ktrepl_cpu_root(void)
+{
+	return __va(read_cr3_pa());
+}
+
+pgd_t *__ktrepl_loaded_pgd(struct mm_struct *mm)
+{
+	pgd_t *root = arch_ktrepl_cpu_root();
+
+	return ktrepl_mm_owns_root(mm, root) ? root : mm->pgd;
+}
+
+/* === The user half ======================================================= */
+
+static pmd_t *ktrepl_pmd_page(pgd_t *pgd, unsigned long addr)
+{
+	p4d_t *p4d = p4d_offset(pgd, addr);
+	pud_t *pud;
+
+	if (p4d_none(*p4d))
+		return NULL;
+	pud = pud_offset(p4d, addr);
+	return pud_none(*pud) ? NULL : pud_pgtable(*pud);
+}
+
+/*
+ * With page table isolation the user half maps entry text, from tables of its
+ * own, with the same PMD entries as the kernel half and marked global in both:
+ * each node needs these to be its own, or there were two different global
+ * translations for an address.
+ */
+int arch_ktrepl_node_finish(int nid, pgd_t *root)
+{
+	unsigned long addr = (unsigned long)_text & PUD_MASK;
+	pmd_t *kernel, *master, *user;
+	p4d_t *p4d;
+	pud_t *pud;
+	void *new;
+	pgd_t *pgd;
+	int i;
+
+	if (!cpu_feature_enabled(X86_FEATURE_PTI))
+		return 0;
+
+	kernel = ktrepl_pmd_page(root + KTREPL_PGD_INDEX, addr);
+	master = ktrepl_pmd_page(init_mm.pgd + KTREPL_PGD_INDEX, addr);
+	pgd = kernel_to_user_pgdp(root + KTREPL_PGD_INDEX);
+	if (pgd_none(*pgd) || !ktrepl_pmd_page(pgd, addr))
+		return 0;
+
+	if (pgtable_l5_enabled()) {
+		new = ktrepl_table_clone(nid, (void *)pgd_page_vaddr(*pgd));
+		if (!new)
+			return -ENOMEM;
+		WRITE_ONCE(*pgd, __pgd(arch_ktrepl_table_entry(pgd_val(*pgd),
+							       __pa(new))));
+	}
+	p4d = p4d_offset(pgd, addr);
+	new = ktrepl_table_clone(nid, p4d_pgtable(*p4d));
+	if (!new)
+		return -ENOMEM;
+	WRITE_ONCE(*p4d, __p4d(arch_ktrepl_table_entry(p4d_val(*p4d),
+						       __pa(new))));
+	pud = pud_offset(p4d, addr);
+	new = ktrepl_table_clone(nid, pud_pgtable(*pud));
+	if (!new)
+		return -ENOMEM;
+	set_pud(pud, __pud(arch_ktrepl_table_entry(pud_val(*pud), __pa(new))));
+
+	user = new;
+	for (i = 0; i < PTRS_PER_PMD; i++)
+		if (pmd_present(user[i]) &&
+		    pmd_pfn(user[i]) == pmd_pfn(master[i]))
+			set_pmd(&user[i], kernel[i]);
+	return 0;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * NUMA kernel text replication: the interface for the rest of the kernel.
+ *
+ * ktrepl keeps a copy of kernel text and read-only data on every NUMA node,
+ * mapped at the same virtual address through per-node page tables, and keeps
+ * every copy patched.  See Documentation/core-api/ktrepl.rst.
+ *
+ * Code that patches text through the architecture's own primitives
+ * (text_poke() and friends) needs nothing from here: the primitive itself
+ * walks the copies.  Everything is a no-op with CONFIG_KTREPL=n, and a
+ * patched-out branch while replication is off.
+ */
+#ifndef _LINUX_KTREPL_H
+#define _LINUX_KTREPL_H
+
+#include <linux/jump_label.h>
+#include <linux/types.h>
+
+struct ktrepl_object;
+struct ktrepl_set;
+struct mm_struct;
+struct page;
+
+/**
+ * struct ktrepl_poke - iterates the copies that one poke has to write
+ * @pages: the pages to write now; @pages[1] is used when the range crosses
+ *	   a page boundary
+ *
+ * Filled by ktrepl_poke_first(), advanced by ktrepl_poke_next().  The rest is
+ * private to lib/ktrepl.
+ */
+struct ktrepl_poke {
+	struct page *pages[2];
+#ifdef CONFIG_KTREPL
+	/* private: */
+	struct page *master[2];
+	struct ktrepl_set *set[2];
+	unsigned long index[2];
+	unsigned int offset, len;
+	int nid;
+#endif
+};
+
+#ifdef CONFIG_KTREPL
+
+DECLARE_STATIC_KEY_FALSE(ktrepl_key);
+
+void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
+			 size_t len);
+bool __ktrepl_poke_next(struct ktrepl_poke *poke);
+void __ktrepl_sync_leaf(unsigned long addr);
+
+/**
+ * ktrepl_poke_first - resolve every target of a poke
+ * @poke:  iterator; @poke->pages holds the master's page(s) on entry
+ * @addr:  virtual address of the first byte that is about to be written
+ * @len:   number of bytes, at most up to the end of the second page
+ *
+ * Called by an architecture's patching primitive before its first store.  It
+ * cannot fail: a page without a copy on some node is mapped there from the
+ * master, and writing the master covers it.
+ *
+ * Context: Any, NMI and kgdb with all other CPUs stopped included.  The caller
+ * holds text_mutex, or is the only running CPU.
+ */
+static __always_inline void
+ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr, size_t len)
+{
+	poke->nid = -1;
+	poke->set[0] = NULL;
+	poke->set[1] = NULL;
+	if (static_branch_unlikely(&ktrepl_key))
+		__ktrepl_poke_first(poke, addr, len);
+}
+
+/**
+ * ktrepl_poke_next - step to the next copy that a poke has to write
+ * @poke: iterator; @poke->pages has just been written by the caller
+ *
+ * Compares what was just written with the master.  A copy that differs turns
+ * replication off, with one report, and the machine goes on from the master.
+ *
+ * Context: As for ktrepl_poke_first().
+ * Return: true when @poke->pages is to be written next, false when all copies
+ * have been written.
+ */
+static __always_inline bool ktrepl_poke_next(struct ktrepl_poke *poke)
+{
+	if (!poke->set[0] && !poke->set[1])
+		return false;
+	return __ktrepl_poke_next(poke);
+}
+
+/**
+ * ktrepl_sync_leaf - the master's leaf entry for a kernel address has changed
+ * @addr: kernel virtual address
+ *
+ * Called after the store to the leaf (or to the table entry that replaced it)
+ * and before the TLB flush that makes the change effective, so that a node's
+ * leaf is never stricter nor looser than the master's after the flush.
+ *
+ * Context: Any but NMI.  Takes a raw spinlock with interrupts disabled.
+ */
+static __always_inline void ktrepl_sync_leaf(unsigned long addr)
+{
+	if (static_branch_unlikely(&ktrepl_key))
+		__ktrepl_sync_leaf(addr);
+}
+
+/**
+ * ktrepl_late_init - start ktrepl after the last boot-time page table editor
+ *
+ * Called once from kernel_init(), after mark_readonly() and pti_finalize().
+ *
+ * Context: Process context, may sleep.
+ */
+void ktrepl_late_init(void);
+
+/**
+ * ktrepl_poke - write bytes to the master and to every copy
+ * @addr: first address; kernel text or read-only data, or a registered set
+ * @src:  bytes to write
+ * @len:  number of bytes
+ *
+ * For callers that are not tied to an architecture.  Writing over live
+ * instructions needs the architecture's own protocol (text_poke_bp(),
+ * aarch64_insn_patch_text()), which reaches every copy as well.
+ *
+ * Context: Process context, takes text_mutex.
+ * Return: 0, -EINVAL when @len is 0 or the range wraps, -EFAULT when @addr is
+ * not in a registered set.  Nothing is written on error.
+ */
+int ktrepl_poke(void *addr, const void *src, size_t len);
+
+/**
+ * ktrepl_object_alloc - allocate a replicated read-mostly object
+ * @name: what ktrinfo and debugfs call it; not copied
+ * @init: initial contents, or NULL for zeroes
+ * @size: size in bytes
+ *
+ * Each node that takes part gets its own copy; a node whose allocation fails
+ * reads the master and the failure is counted.
+ *
+ * Context: Process context, may sleep.
+ * Return: the object, or ERR_PTR(-EINVAL) for size 0, ERR_PTR(-ENOMEM).
+ */
+struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
+					  size_t size);
+
+/**
+ * ktrepl_object_read - the copy of an object that is local to this CPU
+ * @obj: the object
+ *
+ * Context: Any; inside rcu_read_lock(), which also bounds the use of the
+ * returned pointer.
+ * Return: the contents as of some completed write; never NULL.
+ */
+const void *ktrepl_object_read(const struct ktrepl_object *obj);
+
+/**
+ * ktrepl_object_write - change an object on all nodes at once
+ * @obj: the object
+ * @off: first byte to change
+ * @src: new bytes
+ * @len: how many
+ *
+ * A reader sees all of the old or all of the new contents.  All copies are
+ * changed, or none.
+ *
+ * Context: Process context, may sleep.  Writers exclude each other.
+ * Return: 0, -EINVAL when [@off, @off + @len) is not inside the object,
+ * -ENOMEM, with nothing changed.
+ */
+int ktrepl_object_write(struct ktrepl_object *obj, size_t off, const void *src,
+			size_t len);
+
+/**
+ * ktrepl_object_free - free an object and all its copies
+ * @obj: the object, ERR_PTR or NULL (nothing happens for the latter two)
+ *
+ * Context: Process context, waits for an RCU grace period.  No reader can find
+ * the object any more.
+ */
+void ktrepl_object_free(struct ktrepl_object *obj);
+
+#else /* !CONFIG_KTREPL */
+
+static inline void ktrepl_poke_first(struct ktrepl_poke *poke,
+				     unsigned long addr, size_t len) { }
+static inline bool ktrepl_poke_next(struct ktrepl_poke *poke) { return false; }
+static inline void ktrepl_sync_leaf(unsigned long addr) { }
+static inline void ktrepl_late_init(void) { }
+
+#endif /* CONFIG_KTREPL */
+
+#ifdef CONFIG_KTREPL_ROOTS
+
+void ktrepl_mm_init(struct mm_struct *mm);
+void __ktrepl_mm_free(struct mm_struct *mm);
+
+/**
+ * ktrepl_mm_free - give back the node roots of an mm
+ * @mm: an mm that no CPU has loaded any more, not even lazily
+ *
+ * Context: Atomic context allowed; before the mm's own root is freed.
+ */
+#define ktrepl_mm_free(mm)			\
+do {						\
+	if (unlikely((mm)->ktrepl_roots))	\
+		__ktrepl_mm_free(mm);		\
+} while (0)
+
+#else
+
+static inline void ktrepl_mm_init(struct mm_struct *mm) { }
+static inline void ktrepl_mm_free(struct mm_struct *mm) { }
+
+#endif /* CONFIG_KTREPL_ROOTS */
+
+#endif /* _LINUX_KTREPL_H */

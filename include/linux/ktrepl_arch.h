@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The contract between lib/ktrepl and an architecture's glue.
+ *
+ * Facts travel in struct ktrepl_arch_info, returned once by
+ * arch_ktrepl_setup().  Actions are the arch_ktrepl_*() functions below; a
+ * missing one is a link error.  Only lib/ktrepl calls them.
+ *
+ * The letter and number in brackets is the clause id that the conformance
+ * cases (lib/ktrepl/tests/) and the porting guide refer to.
+ * arch-glue/generic is the reference port and the template for a new one.
+ */
+#ifndef _LINUX_KTREPL_ARCH_H
+#define _LINUX_KTREPL_ARCH_H
+
+#include <linux/mm_types.h>
+#include <linux/types.h>
+
+#ifdef CONFIG_HAVE_ARCH_KTREPL
+#include <asm/ktrepl.h>
+#else
+#include <asm-generic/ktrepl.h>
+#endif
+
+/**
+ * enum ktrepl_kind - what a set holds
+ * @KTREPL_TEXT:   instructions
+ * @KTREPL_RODATA: read-only data
+ */
+enum ktrepl_kind {
+	KTREPL_TEXT,
+	KTREPL_RODATA,
+};
+
+/**
+ * struct ktrepl_range - a part of the kernel image that is to be replicated
+ * @name:  name of the set made from it
+ * @kind:  what it holds
+ * @start: first address, page aligned
+ * @end:   first address behind it, page aligned
+ */
+struct ktrepl_range {
+	const char *name;
+	enum ktrepl_kind kind;
+	unsigned long start;
+	unsigned long end;
+};
+
+#define KTREPL_MAX_RANGES 4
+
+/**
+ * struct ktrepl_arch_info - facts about an architecture and this boot
+ * @refuse:	  [F1] why replication cannot work on this boot, or NULL
+ * @ranges:	  [F2] the ranges of the image that are read-only by now and are
+ *		  only written through the patching primitive of [P1]
+ * @nr_ranges:	  how many of @ranges are in use
+ * @marker:	  [F3] address inside arch_ktrepl_marker() of the bytes that
+ *		  hold its return value, or NULL for a port without text
+ * @fake_nodes:	  [F4] number of pretended nodes, for a port without NUMA;
+ *		  0 for all others.  The master counts as being on node 0.
+ */
+struct ktrepl_arch_info {
+	const char *refuse;
+	struct ktrepl_range ranges[KTREPL_MAX_RANGES];
+	unsigned int nr_ranges;
+	void *marker;
+	unsigned int fake_nodes;
+};
+
+/**
+ * arch_ktrepl_setup - [F0] state the facts
+ *
+ * A port that implements nothing else than this, with @refuse set, builds and
+ * boots, and ktrinfo shows the reason.
+ *
+ * Context: Process context, once, from ktrepl_late_init().
+ * Return: the facts; never NULL.  The core keeps the pointer.
+ */
+const struct ktrepl_arch_info *arch_ktrepl_setup(void);
+
+/**
+ * arch_ktrepl_poke - [P1] the architecture's own patching primitive
+ * @addr: first address
+ * @src:  bytes to write
+ * @len:  number of bytes, any
+ *
+ * Writes the master and, by ktrepl_poke_first() and ktrepl_poke_next(), every
+ * copy.  Each copy is complete, caches included, before this returns.
+ *
+ * Context: Process context, text_mutex held.
+ */
+void arch_ktrepl_poke(void *addr, const void *src, size_t len);
+
+/**
+ * arch_ktrepl_write - [P2] write bytes to one page through a temporary alias
+ * @page: master or copy
+ * @off:  offset in @page
+ * @src:  bytes to write; may be image text, read-only data or linear map
+ * @len:  number of bytes, not beyond the end of @page
+ *
+ * Used for the initial contents of a copy, for repair, and by the execution
+ * proof.  Must not go through an instrumented memcpy(): read-only data holds
+ * KASAN redzones.
+ *
+ * Context: Process context, text_mutex held.
+ */
+void arch_ktrepl_write(struct page *page, unsigned int off, const void *src,
+		       size_t len);
+
+/**
+ * arch_ktrepl_sync - [P3] make earlier writes visible to instruction fetch
+ *
+ * Context: Process context, interrupts enabled.
+ */
+void arch_ktrepl_sync(void);
+
+/**
+ * arch_ktrepl_marker - [P4] a function that returns what @marker holds
+ *
+ * Lies within one of the ranges, one naturally aligned 4-byte unit at
+ * &ktrepl_arch_info.marker decides about its return value.
+ *
+ * Context: Any.
+ * Return: the value last encoded by arch_ktrepl_marker_code().
+ */
+u32 arch_ktrepl_marker(void);
+
+/**
+ * arch_ktrepl_marker_code - [P5] the 4 bytes that make the marker return a value
+ * @val: value, below 65536
+ *
+ * Context: Any.
+ * Return: bytes for &ktrepl_arch_info.marker, in memory order.
+ */
+u32 arch_ktrepl_marker_code(u32 val);
+
+/**
+ * arch_ktrepl_protect - [P6] protect the linear alias of copies
+ * @page: first page
+ * @nr:	  number of pages
+ * @ro:	  read-only if true, back to writable if false
+ *
+ * Does nothing where the architecture cannot change the linear map.
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or a negative error.  After an error with @ro false the pages must
+ * not be freed.
+ */
+int arch_ktrepl_protect(struct page *page, unsigned int nr, bool ro);
+
+/*
+ * For the glue, from lib/ktrepl: [P1] by means of [P2], page by page.
+ */
+void ktrepl_poke_pages(void *addr, const void *src, size_t len);
+
+#ifdef CONFIG_HAVE_ARCH_KTREPL
+
+/**
+ * arch_ktrepl_root_alloc - [T1] allocate a node root group
+ * @nid:  node to allocate on, strictly
+ * @from: root to copy: init_mm.pgd for a node's own kernel root, that kernel
+ *	  root for the root of an mm
+ *
+ * From now on the architecture keeps the kernel entries of the new root like
+ * those of every other root, except for entries that [T4] calls private.
+ *
+ * Context: Process context, may sleep.
+ * Return: the root, or NULL.
+ */
+pgd_t *arch_ktrepl_root_alloc(int nid, pgd_t *from);
+
+/**
+ * arch_ktrepl_root_free - [T2] free a node root group
+ * @root: from arch_ktrepl_root_alloc(); no CPU has it loaded
+ *
+ * Context: Atomic context allowed, interrupts enabled.
+ */
+void arch_ktrepl_root_free(pgd_t *root);
+
+/**
+ * arch_ktrepl_node_finish - [T3] last edits of a node's kernel root
+ * @nid:  node
+ * @root: the node's kernel root, with all its leaves installed
+ *
+ * For parts that the generic walk does not see (x86: the user half under page
+ * table isolation).  Clones tables by ktrepl_table_clone().
+ *
+ * Context: Process context, may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int arch_ktrepl_node_finish(int nid, pgd_t *root);
+
+/**
+ * arch_ktrepl_attach - [A1] load the root that ktrepl wants on this CPU
+ *
+ * Loads this CPU's root again as ktrepl_mm_pgd() gives it, and drops every
+ * cached translation, global ones and all address space ids included.
+ *
+ * Context: Interrupts disabled, on the CPU concerned.
+ */
+void arch_ktrepl_attach(void);
+
+/**
+ * arch_ktrepl_cpu_root - [A2] the root that this CPU runs on
+ *
+ * Context: Preemption disabled.
+ * Return: the root as the hardware has it.
+ */
+pgd_t *arch_ktrepl_cpu_root(void);
+
+/*
+ * For the glue, from lib/ktrepl/pgtable.c.
+ */
+void *ktrepl_table_clone(int nid, const void *table);
+
+#endif /* CONFIG_HAVE_ARCH_KTREPL */
+
+#ifdef CONFIG_KTREPL_ROOTS
+
+/**
+ * arch_ktrepl_root_fill - [T4] make a root of an mm from a spare one
+ * @root: from arch_ktrepl_root_alloc(); its user entries may be stale
+ * @mm:	  the mm
+ *
+ * Copies every entry of @mm->pgd that is not the same for all mms.
+ *
+ * Context: Interrupts disabled, runqueue lock held.
+ * Return: false when @mm does not map the kernel image like init_mm does and
+ * must stay on its own root.
+ */
+bool arch_ktrepl_root_fill(pgd_t *root, struct mm_struct *mm);
+
+/**
+ * arch_ktrepl_root_sync - [T5] repeat the store of one root entry
+ * @root:  a node root of the mm
+ * @entry: entry of the mm's own root group that has been written
+ *
+ * Context: Interrupts disabled, raw spinlock held.
+ */
+void arch_ktrepl_root_sync(pgd_t *root, const void *entry);
+
+/**
+ * ktrepl_mm_pgd - the root that this CPU is to load for an mm
+ * @mm: the mm that is being switched to
+ *
+ * [A3] The architecture has set this CPU in mm_cpumask(@mm) before, with a full
+ * barrier, and when it clears the bit again, interrupts stay disabled until
+ * another root is loaded: reclaim of idle roots relies on it.
+ *
+ * Context: Interrupts disabled; may hold the runqueue lock.  Never allocates.
+ * Return: the node root of @mm for this CPU, or @mm->pgd.
+ */
+pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm);
+
+/**
+ * ktrepl_set_top - an entry of some root table has been written
+ * @entry: the entry
+ *
+ * Tables that are not the root of a user mm are recognised and ignored.
+ *
+ * Context: Any but NMI.  Takes a raw spinlock.
+ */
+void __ktrepl_set_top(const void *entry);
+
+/**
+ * ktrepl_mm_owns_root - does a root belong to an mm?
+ * @mm:	  the mm
+ * @root: root table
+ *
+ * Context: Preemption disabled, @root loaded on this CPU.
+ * Return: true if @root is @mm->pgd or one of its node roots.
+ */
+bool ktrepl_mm_owns_root(struct mm_struct *mm, pgd_t *root);
+
+#endif /* CONFIG_KTREPL_ROOTS */
+
+#endif /* _LINUX_KTREPL_ARCH_H */

@@ -1,0 +1,485 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Life cycle: start, run-time switch, CPU hotplug, power management.
+ */
+
+#define pr_fmt(fmt) "ktrepl: " fmt
+
+#include <linux/bitmap.h>
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/init.h>
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/smp.h>
+#include <linux/suspend.h>
+#include <linux/workqueue.h>
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/ktrepl.h>
+
+#include "internal.h"
+
+/* === Data ================================================================ */
+
+DEFINE_MUTEX(ktrepl_mutex);
+
+const struct ktrepl_arch_info *ktrepl_info;
+
+/*
+ * The node whose copies this CPU uses; NULL: the master.  Written on the CPU
+ * itself, with interrupts disabled.
+ */
+DEFINE_PER_CPU(struct ktrepl_node *, ktrepl_cpu_home);
+
+static enum ktrepl_state {
+	KTREPL_BOOTING,		/* parameters are only remembered */
+	KTREPL_OFF,
+	KTREPL_ON,
+	KTREPL_REFUSED,		/* for this boot, with a reason */
+	KTREPL_BROKEN,		/* an invariant did not hold, with a reason */
+} ktrepl_state;
+
+static const char *const ktrepl_state_names[] = {
+	[KTREPL_BOOTING] = "off",
+	[KTREPL_OFF]	 = "off",
+	[KTREPL_ON]	 = "on",
+	[KTREPL_REFUSED] = "refused",
+	[KTREPL_BROKEN]	 = "broken",
+};
+
+static const char *ktrepl_reason;	/* of KTREPL_REFUSED or KTREPL_BROKEN */
+static unsigned long ktrepl_switches;
+static bool ktrepl_pm_paused;		/* off for hibernation, was on */
+
+/* === Parameters ========================================================== */
+
+char ktrepl_param_nodes[KTREPL_NODES_LEN] = "all";
+module_param_string(nodes, ktrepl_param_nodes, sizeof(ktrepl_param_nodes),
+		    0444);
+MODULE_PARM_DESC(nodes, "nodes that hold copies: all, a list like 0-3,8, or every:N");
+
+unsigned long ktrepl_param_mem_max;
+
+static int ktrepl_mem_max_set(const char *val, const struct kernel_param *kp)
+{
+	char *end;
+	unsigned long long size = memparse(val, &end);
+
+	if (end == val || (*end && *end != '\n') || size > ULONG_MAX)
+		return -EINVAL;
+	WRITE_ONCE(ktrepl_param_mem_max, size);
+	return 0;
+}
+
+static const struct kernel_param_ops ktrepl_mem_max_ops = {
+	.set = ktrepl_mem_max_set,
+	.get = param_get_ulong,
+};
+module_param_cb(mem_max, &ktrepl_mem_max_ops, &ktrepl_param_mem_max, 0644);
+MODULE_PARM_DESC(mem_max, "most memory to use on all nodes together, 0: no limit");
+
+static bool ktrepl_param_enable;
+
+static int ktrepl_enable_set(const char *val, const struct kernel_param *kp)
+{
+	bool on;
+	int err = kstrtobool(val, &on);
+
+	if (err)
+		return err;
+	if (ktrepl_state == KTREPL_BOOTING) {
+		ktrepl_param_enable = on;
+		return 0;
+	}
+	if (on)
+		return ktrepl_enable();
+	ktrepl_disable();
+	return 0;
+}
+
+static int ktrepl_enable_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%c\n", ktrepl_is_on() ? 'Y' : 'N');
+}
+
+static const struct kernel_param_ops ktrepl_enable_ops = {
+	.set = ktrepl_enable_set,
+	.get = ktrepl_enable_get,
+};
+module_param_cb(enable, &ktrepl_enable_ops, NULL, 0644);
+MODULE_PARM_DESC(enable, "replicate kernel text and read-only data");
+
+/**
+ * ktrepl_is_on - is replication switched on?
+ *
+ * Return: true if so; stays so while ktrepl_mutex is held.
+ */
+bool ktrepl_is_on(void)
+{
+	return READ_ONCE(ktrepl_state) == KTREPL_ON;
+}
+
+/* === CPUs ================================================================ */
+
+/* On the CPU, with interrupts disabled. */
+static void ktrepl_set_home(struct ktrepl_node *node)
+{
+	this_cpu_write(ktrepl_cpu_home, node);
+	arch_ktrepl_attach();
+}
+
+static void ktrepl_attach_cpu(void *unused)
+{
+	int nid = ktrepl_node_home(ktrepl_cpu_node(smp_processor_id()));
+
+	ktrepl_set_home(nid == NUMA_NO_NODE ? NULL : ktrepl_nodes[nid]);
+}
+
+static void ktrepl_detach_cpu(void *unused)
+{
+	ktrepl_set_home(NULL);
+}
+
+/* Copies and tables of a node; it stays without where memory is short. */
+static void ktrepl_node_build(struct ktrepl_node *node)
+{
+	struct ktrepl_set *set;
+
+	if (ktrepl_node_taking_part(node->nid))
+		list_for_each_entry(set, &ktrepl_sets, list)
+			ktrepl_set_populate(set, node->nid);
+	if (ktrepl_node_map(node))
+		pr_warn("node %d: no memory for page tables: it uses the master\n",
+			node->nid);
+	if (node->root)
+		ktrepl_roots_node_start(node);
+}
+
+static void ktrepl_node_tear_down(struct ktrepl_node *node)
+{
+	struct ktrepl_set *set;
+
+	ktrepl_node_unmap(node);
+	list_for_each_entry(set, &ktrepl_sets, list)
+		ktrepl_set_depopulate(set, node->nid);
+	ktrepl_arena_destroy(node);
+	cpumask_clear(&node->cpus);
+}
+
+/* A CPU is about to come: its node may be new. */
+static int ktrepl_cpu_prepare(unsigned int cpu)
+{
+	int nid = ktrepl_node_home(ktrepl_cpu_node(cpu));
+	struct ktrepl_node *node;
+
+	mutex_lock(&ktrepl_mutex);
+	node = nid == NUMA_NO_NODE ? NULL : ktrepl_nodes[nid];
+	if (ktrepl_is_on() && node) {
+		cpumask_set_cpu(cpu, &node->cpus);
+		ktrepl_node_build(node);
+		ktrepl_objects_switch(true);
+	}
+	mutex_unlock(&ktrepl_mutex);
+	return 0;
+}
+
+/* On the new CPU, interrupts disabled; it has come up on the master. */
+static int ktrepl_cpu_starting(unsigned int cpu)
+{
+	if (ktrepl_is_on())
+		ktrepl_attach_cpu(NULL);
+	return 0;
+}
+
+/*
+ * On the dying CPU, interrupts disabled.  It is going to park in kernel text,
+ * out of reach of any IPI, on the root that it has then: that must be the
+ * master's.  idle_task_exit() switches to init_mm later, with no home.
+ */
+static int ktrepl_cpu_dying(unsigned int cpu)
+{
+	ktrepl_detach_cpu(NULL);
+	return 0;
+}
+
+/* After the CPU has gone. */
+static int ktrepl_cpu_dead(unsigned int cpu)
+{
+	int nid;
+
+	mutex_lock(&ktrepl_mutex);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid])
+			cpumask_clear_cpu(cpu, &ktrepl_nodes[nid]->cpus);
+	mutex_unlock(&ktrepl_mutex);
+	return 0;
+}
+
+/* === Switching =========================================================== */
+
+static unsigned long ktrepl_pages(void)
+{
+	unsigned long bytes = 0;
+	int nid, i;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		for (i = 0; ktrepl_nodes[nid] && i < KTREPL_NR_SIZES; i++)
+			bytes += atomic_long_read(&ktrepl_nodes[nid]->stat[i]);
+	return bytes >> PAGE_SHIFT;
+}
+
+static void ktrepl_switch_on(void)
+{
+	struct ktrepl_set *set;
+	int cpu, nid;
+
+	list_for_each_entry(set, &ktrepl_sets, list)
+		bitmap_zero(set->dead, ktrepl_set_pages(set));
+	for_each_online_cpu(cpu) {
+		nid = ktrepl_node_home(ktrepl_cpu_node(cpu));
+		if (nid != NUMA_NO_NODE)
+			cpumask_set_cpu(cpu, &ktrepl_nodes[nid]->cpus);
+	}
+
+	/* Pokes and changes of leaves look for copies before there are any. */
+	static_branch_enable_cpuslocked(&ktrepl_key);
+	ktrepl_roots_start();
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid] && ktrepl_node_is_home(nid))
+			ktrepl_node_build(ktrepl_nodes[nid]);
+	ktrepl_objects_switch(true);
+	WRITE_ONCE(ktrepl_state, KTREPL_ON);
+	on_each_cpu(ktrepl_attach_cpu, NULL, true);
+}
+
+static void ktrepl_switch_off(enum ktrepl_state state)
+{
+	int nid;
+
+	WRITE_ONCE(ktrepl_state, state);
+	/*
+	 * A CPU that is switching mms has interrupts disabled, and takes the
+	 * IPI afterwards: from here on no CPU is on a node root, nor has
+	 * anything cached from one, and none gets there again.
+	 */
+	on_each_cpu(ktrepl_detach_cpu, NULL, true);
+	ktrepl_roots_stop();
+	ktrepl_objects_switch(false);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid])
+			ktrepl_node_tear_down(ktrepl_nodes[nid]);
+	static_branch_disable_cpuslocked(&ktrepl_key);
+}
+
+/**
+ * ktrepl_enable - switch replication on
+ *
+ * Context: Process context, takes cpus_read_lock and ktrepl_mutex.
+ * Return: 0, also when it is on already or not all of it could be had;
+ * -EOPNOTSUPP when this boot cannot, -EIO after an invariant did not hold.
+ */
+int ktrepl_enable(void)
+{
+	int err = 0;
+
+	cpus_read_lock();
+	mutex_lock(&ktrepl_mutex);
+	switch (ktrepl_state) {
+	case KTREPL_ON:
+		break;
+	case KTREPL_OFF:
+		ktrepl_switch_on();
+		ktrepl_switches++;
+		trace_ktrepl_switch(true, ktrepl_pages());
+		break;
+	case KTREPL_BROKEN:
+		pr_err("broken: %s\n", ktrepl_reason);
+		err = -EIO;
+		break;
+	default:
+		pr_err("refused: %s\n", ktrepl_reason);
+		err = -EOPNOTSUPP;
+	}
+	mutex_unlock(&ktrepl_mutex);
+	cpus_read_unlock();
+	return err;
+}
+
+/**
+ * ktrepl_disable - switch replication off and free everything
+ *
+ * Context: Process context, takes cpus_read_lock and ktrepl_mutex.
+ */
+void ktrepl_disable(void)
+{
+	cpus_read_lock();
+	mutex_lock(&ktrepl_mutex);
+	if (ktrepl_is_on()) {
+		ktrepl_switch_off(KTREPL_OFF);
+		ktrepl_switches++;
+		trace_ktrepl_switch(false, 0);
+	}
+	mutex_unlock(&ktrepl_mutex);
+	cpus_read_unlock();
+}
+
+/**
+ * ktrepl_state_show - the state, for debugfs
+ * @m: where to write
+ *
+ * Context: Process context, ktrepl_mutex held.
+ */
+void ktrepl_state_show(struct seq_file *m)
+{
+	DECLARE_BITMAP(nodes, KTREPL_MAX_NODES) = { };
+	int nid;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid] && ktrepl_node_taking_part(nid))
+			__set_bit(nid, nodes);
+	seq_printf(m, "state %s\n", ktrepl_state_names[ktrepl_state]);
+	seq_printf(m, "reason %s\n", ktrepl_reason ?: "-");
+	seq_printf(m, "nodes %*pbl\n", KTREPL_MAX_NODES, nodes);
+	seq_printf(m, "master %*pbl\n", KTREPL_MAX_NODES, ktrepl_masters);
+	seq_printf(m, "mem_max_kb %lu\n",
+		   DIV_ROUND_UP(READ_ONCE(ktrepl_param_mem_max), 1024));
+	seq_printf(m, "toggles %lu\n", ktrepl_switches);
+}
+
+/* === A broken invariant ================================================== */
+
+static void ktrepl_broken_fn(struct work_struct *work)
+{
+	cpus_read_lock();
+	mutex_lock(&ktrepl_mutex);
+	if (ktrepl_is_on())
+		ktrepl_switch_off(KTREPL_BROKEN);
+	mutex_unlock(&ktrepl_mutex);
+	cpus_read_unlock();
+}
+
+static DECLARE_WORK(ktrepl_broken_work, ktrepl_broken_fn);
+
+static void ktrepl_broken_irq_fn(struct irq_work *work)
+{
+	schedule_work(&ktrepl_broken_work);
+}
+
+static struct irq_work ktrepl_broken_irq = IRQ_WORK_INIT(ktrepl_broken_irq_fn);
+
+/**
+ * ktrepl_broken - an invariant does not hold: switch off, for this boot
+ * @why: what; not copied
+ *
+ * One report; the machine goes on from the master.
+ *
+ * Context: Any, NMI and kgdb included.
+ */
+void ktrepl_broken(const char *why)
+{
+	if (cmpxchg(&ktrepl_reason, NULL, why))
+		return;
+	WARN(1, pr_fmt("broken: %s; switching off\n"), why);
+	irq_work_queue(&ktrepl_broken_irq);
+}
+
+/* === Power management ==================================================== */
+
+/*
+ * A hibernation image is smaller without copies, and the resumed kernel starts
+ * on the master anyway.
+ */
+static int ktrepl_pm_notify(struct notifier_block *nb, unsigned long event,
+			    void *unused)
+{
+	switch (event) {
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		ktrepl_pm_paused = ktrepl_is_on();
+		ktrepl_disable();
+		break;
+	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
+		if (ktrepl_pm_paused)
+			ktrepl_enable();
+		ktrepl_pm_paused = false;
+		break;
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block ktrepl_pm_nb = {
+	.notifier_call = ktrepl_pm_notify,
+};
+
+/* === Start =============================================================== */
+
+static int ktrepl_start(void)
+{
+	unsigned int i;
+	int err;
+
+	ktrepl_info = arch_ktrepl_setup();
+	ktrepl_reason = ktrepl_info->refuse;
+	if (!ktrepl_reason && !ktrepl_info->fake_nodes &&
+	    num_online_nodes() < 2)
+		ktrepl_reason = "this machine has only one node";
+	if (ktrepl_reason)
+		return -EOPNOTSUPP;
+
+	err = ktrepl_nodes_init();
+	if (err)
+		return err;
+	for (i = 0; i < ktrepl_info->nr_ranges; i++) {
+		const struct ktrepl_range *r = &ktrepl_info->ranges[i];
+		struct ktrepl_set *set;
+
+		set = ktrepl_set_register(r->name, r->kind, r->start, r->end);
+		if (IS_ERR(set))
+			return PTR_ERR(set);
+	}
+	return 0;
+}
+
+static int ktrepl_notifiers_init(void)
+{
+	int err;
+
+	err = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "ktrepl:prepare",
+					ktrepl_cpu_prepare, ktrepl_cpu_dead);
+	if (err < 0)
+		return err;
+	err = cpuhp_setup_state_nocalls(CPUHP_AP_KTREPL_STARTING,
+					"ktrepl:starting", ktrepl_cpu_starting,
+					ktrepl_cpu_dying);
+	if (err)
+		return err;
+	return register_pm_notifier(&ktrepl_pm_nb);
+}
+
+/* Not __init: init memory has been freed when kernel_init() gets here. */
+void ktrepl_late_init(void)
+{
+	int err;
+
+	mutex_lock(&ktrepl_mutex);
+	err = ktrepl_start();
+	mutex_unlock(&ktrepl_mutex);
+	if (!err) {
+		ktrepl_roots_init();
+		err = ktrepl_notifiers_init();
+	}
+	if (err && !ktrepl_reason)
+		ktrepl_reason = "out of memory at boot";
+	WRITE_ONCE(ktrepl_state, err ? KTREPL_REFUSED : KTREPL_OFF);
+
+	if (!ktrepl_param_enable)
+		return;
+	if (!ktrepl_enable())
+		pr_info("on: %lu kB of copies and tables\n",
+			ktrepl_pages() << (PAGE_SHIFT - 10));
+}

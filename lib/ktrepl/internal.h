@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Private to lib/ktrepl and its tests.
+ *
+ * Locks, outermost first:
+ *
+ *   cpus_read_lock	no CPU comes or goes while replication is switched
+ *   ktrepl_mutex	state, the list of sets, nodes being built or torn down
+ *   text_mutex		contents of copies and ktrepl_set.copy[]
+ *   ktrepl_pt_lock	(raw) contents of cloned tables
+ *
+ * and for the roots, below mm->page_table_lock and the runqueue lock:
+ *
+ *   bucket lock	(raw) mm->ktrepl_roots and the hash of roots
+ *   ready_lock		(raw) a node's spare roots
+ */
+#ifndef _KTREPL_INTERNAL_H
+#define _KTREPL_INTERNAL_H
+
+#include <linux/irq_work.h>
+#include <linux/ktrepl.h>
+#include <linux/ktrepl_arch.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/numa.h>
+#include <linux/seq_file.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+/* A port without NUMA pretends up to 8 nodes. */
+#define KTREPL_MAX_NODES	(MAX_NUMNODES > 8 ? MAX_NUMNODES : 8)
+
+/* Parts of a node's total, in bytes, followed by failure counts. */
+enum ktrepl_stat {
+	KTREPL_STAT_RESIDENT,
+	KTREPL_STAT_MODULE,
+	KTREPL_STAT_OBJECT,
+	KTREPL_STAT_PGTBL,
+	KTREPL_STAT_SPARE,
+	KTREPL_NR_SIZES,
+	KTREPL_STAT_PAGE_FAIL = KTREPL_NR_SIZES,
+	KTREPL_STAT_PGTBL_FAIL,
+	KTREPL_NR_STATS,
+};
+
+extern const char *const ktrepl_stat_names[KTREPL_NR_STATS];
+
+struct gen_pool;
+
+/**
+ * struct ktrepl_node - a node that takes part
+ * @nid:	  node id
+ * @stat:	  counters, enum ktrepl_stat
+ * @arena:	  memory for copies; NULL while off; ktrepl_mutex
+ * @root:	  kernel root with private leaves, or NULL; ktrepl_mutex and
+ *		  ktrepl_pt_lock
+ * @tables:	  cloned tables, by page->lru; ktrepl_mutex
+ * @cpus:	  online CPUs that have it as their home; ktrepl_mutex
+ * @ready_lock:	  protects @ready and @nr_ready
+ * @ready:	  spare roots for mms
+ * @nr_ready:	  number of spare roots
+ * @want_ready:	  how many there should be
+ * @missed:	  a CPU found no spare root
+ * @kick:	  asks for @refill from under the runqueue lock
+ * @refill:	  allocates spare roots
+ */
+struct ktrepl_node {
+	int nid;
+	atomic_long_t stat[KTREPL_NR_STATS];
+	struct gen_pool *arena;
+	pgd_t *root;
+	struct list_head tables;
+	cpumask_t cpus;
+#ifdef CONFIG_KTREPL_ROOTS
+	raw_spinlock_t ready_lock;
+	struct list_head ready;
+	unsigned int nr_ready;
+	unsigned int want_ready;
+	bool missed;
+	struct irq_work kick;
+	struct work_struct refill;
+#endif
+};
+
+/**
+ * struct ktrepl_set - a replicated range of addresses
+ * @list:  on ktrepl_sets; ktrepl_mutex
+ * @name:  what reports call it
+ * @kind:  text or read-only data
+ * @start: first address, page aligned
+ * @end:   first address behind it, page aligned
+ * @dead:  pages whose master has been made writable since the copy was taken;
+ *	   such a page is mapped from the master until replication is switched
+ *	   on anew; ktrepl_pt_lock
+ * @copy:  by node id: an entry a page, NULL where the node uses the master;
+ *	   written under text_mutex
+ */
+struct ktrepl_set {
+	struct list_head list;
+	const char *name;
+	enum ktrepl_kind kind;
+	unsigned long start;
+	unsigned long end;
+	unsigned long *dead;
+	struct page **copy[KTREPL_MAX_NODES];
+};
+
+static inline unsigned long ktrepl_set_pages(const struct ktrepl_set *set)
+{
+	return (set->end - set->start) >> PAGE_SHIFT;
+}
+
+static inline unsigned long ktrepl_set_index(const struct ktrepl_set *set,
+					     unsigned long addr)
+{
+	return (addr - set->start) >> PAGE_SHIFT;
+}
+
+/* core.c: life cycle */
+extern struct mutex ktrepl_mutex;
+extern const struct ktrepl_arch_info *ktrepl_info;
+extern struct list_head ktrepl_sets;
+
+#define KTREPL_NODES_LEN 256
+extern char ktrepl_param_nodes[KTREPL_NODES_LEN];
+extern unsigned long ktrepl_param_mem_max;	/* bytes, 0: no limit */
+
+DECLARE_PER_CPU(struct ktrepl_node *, ktrepl_cpu_home);
+
+bool ktrepl_is_on(void);
+int ktrepl_enable(void);
+void ktrepl_disable(void);
+void ktrepl_broken(const char *why);
+void ktrepl_state_show(struct seq_file *m);
+
+/* nodes.c: which nodes take part, and what they hold */
+extern struct ktrepl_node *ktrepl_nodes[KTREPL_MAX_NODES];
+extern unsigned long ktrepl_masters[];		/* nodes that hold the master */
+extern unsigned int ktrepl_nr_nodes;	/* highest node id there can be, plus 1 */
+
+int ktrepl_parse_nodes(const char *str, unsigned long *nodes,
+		       const unsigned long *possible);
+int ktrepl_nodes_init(void);
+bool ktrepl_node_taking_part(int nid);
+int ktrepl_node_home(int nid);
+bool ktrepl_node_is_home(int nid);
+int ktrepl_cpu_node(int cpu);
+int ktrepl_page_node(struct page *page);
+int ktrepl_nearest(int nid, const unsigned long *nodes);
+int ktrepl_gfp_node(int nid);
+bool ktrepl_charge(struct ktrepl_node *node, enum ktrepl_stat stat, long bytes);
+void ktrepl_uncharge(struct ktrepl_node *node, enum ktrepl_stat stat,
+		     long bytes);
+struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
+			  size_t size);
+void ktrepl_free(struct ktrepl_node *node, enum ktrepl_stat stat,
+		 struct page *page, size_t size);
+void ktrepl_arena_destroy(struct ktrepl_node *node);
+
+/* set.c: registry */
+struct ktrepl_set *ktrepl_set_register(const char *name, enum ktrepl_kind kind,
+				       unsigned long start, unsigned long end);
+void ktrepl_set_unregister(struct ktrepl_set *set);
+struct ktrepl_set *ktrepl_set_find(unsigned long addr);
+struct page *ktrepl_master_page(unsigned long addr);
+unsigned long ktrepl_set_populate(struct ktrepl_set *set, int nid);
+void ktrepl_set_depopulate(struct ktrepl_set *set, int nid);
+struct page *ktrepl_set_copy(const struct ktrepl_set *set, int nid,
+			     unsigned long index);
+
+/* verify.c */
+struct ktrepl_verify {
+	unsigned long compared;
+	unsigned long different;
+};
+
+void ktrepl_verify(struct ktrepl_verify *res, struct seq_file *m, bool repair);
+
+/* object.c */
+void ktrepl_objects_verify(struct ktrepl_verify *res, struct seq_file *m);
+void ktrepl_objects_switch(bool on);
+const void *ktrepl_object_copy(const struct ktrepl_object *obj, int nid);
+
+
+#ifdef CONFIG_HAVE_ARCH_KTREPL
+
+/* where.c: execution proof */
+void ktrepl_where_show(struct seq_file *m);
+
+/* pgtable.c */
+unsigned long ktrepl_leaf_size(unsigned long addr);
+bool ktrepl_in_hull(unsigned long addr);
+int ktrepl_node_map(struct ktrepl_node *node);
+void ktrepl_node_unmap(struct ktrepl_node *node);
+pgd_t *ktrepl_root_alloc(struct ktrepl_node *node, pgd_t *from);
+void ktrepl_root_free(struct ktrepl_node *node, pgd_t *root);
+void ktrepl_translations_show(struct seq_file *m);
+
+/**
+ * struct ktrepl_walk - what a root maps at an address
+ * @pfn:    of the page that backs the address
+ * @prot:   flags of the leaf
+ * @size:   size of the leaf
+ * @remote: number of tables on the way that are not on the node asked for
+ */
+struct ktrepl_walk {
+	unsigned long pfn;
+	pgprot_t prot;
+	unsigned long size;
+	unsigned int remote;
+};
+
+bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
+		 struct ktrepl_walk *w);
+
+#else
+
+static inline unsigned long ktrepl_leaf_size(unsigned long addr)
+{
+	return PAGE_SIZE;
+}
+
+static inline int ktrepl_node_map(struct ktrepl_node *node)
+{
+	return 0;
+}
+
+static inline void ktrepl_node_unmap(struct ktrepl_node *node) { }
+static inline void ktrepl_where_show(struct seq_file *m) { }
+static inline void ktrepl_translations_show(struct seq_file *m) { }
+static inline void arch_ktrepl_attach(void) { }
+
+#endif /* CONFIG_HAVE_ARCH_KTREPL */
+
+#ifdef CONFIG_KTREPL_ROOTS
+
+/* root.c */
+void ktrepl_roots_node_init(struct ktrepl_node *node);
+void ktrepl_roots_init(void);
+void ktrepl_roots_start(void);
+void ktrepl_roots_node_start(struct ktrepl_node *node);
+void ktrepl_roots_stop(void);
+unsigned long ktrepl_roots_reclaim(bool pressure);
+void ktrepl_roots_show(struct seq_file *m);
+
+#else
+
+static inline void ktrepl_roots_node_init(struct ktrepl_node *node) { }
+static inline void ktrepl_roots_init(void) { }
+static inline void ktrepl_roots_start(void) { }
+static inline void ktrepl_roots_node_start(struct ktrepl_node *node) { }
+static inline void ktrepl_roots_stop(void) { }
+static inline void ktrepl_roots_show(struct seq_file *m) { }
+
+#endif /* CONFIG_KTREPL_ROOTS */
+
+#endif /* _KTREPL_INTERNAL_H */

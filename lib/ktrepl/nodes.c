@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Nodes: which take part, what they hold, and memory for copies on them.
+ */
+
+#define pr_fmt(fmt) "ktrepl: " fmt
+
+#include <linux/bitmap.h>
+#include <linux/genalloc.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/topology.h>
+
+#include <trace/events/ktrepl.h>
+
+#include "internal.h"
+
+/* === Data ================================================================ */
+
+const char *const ktrepl_stat_names[] = {
+	[KTREPL_STAT_RESIDENT]	 = "repli_resident_pages",
+	[KTREPL_STAT_MODULE]	 = "repli_module_pages",
+	[KTREPL_STAT_OBJECT]	 = "repli_object_pages",
+	[KTREPL_STAT_PGTBL]	 = "repli_pgtbls",
+	[KTREPL_STAT_SPARE]	 = "repli_spare_pages",
+	[KTREPL_STAT_PAGE_FAIL]	 = "page_alloc_failures",
+	[KTREPL_STAT_PGTBL_FAIL] = "pagetbl_alloc_failures",
+};
+static_assert(ARRAY_SIZE(ktrepl_stat_names) == KTREPL_NR_STATS);
+
+/* Made when a node first takes part, kept for ever; ktrepl_mutex. */
+struct ktrepl_node *ktrepl_nodes[KTREPL_MAX_NODES];
+
+unsigned int ktrepl_nr_nodes;
+
+/* Bytes charged on all nodes, against ktrepl.mem_max. */
+static atomic_long_t ktrepl_charged;
+
+/* Nodes chosen by ktrepl.nodes= */
+static DECLARE_BITMAP(ktrepl_chosen, KTREPL_MAX_NODES);
+
+/* Nodes that hold pages of the master of the image. */
+DECLARE_BITMAP(ktrepl_masters, KTREPL_MAX_NODES);
+
+/* === Facts about nodes, real or pretended ================================ */
+
+static bool ktrepl_node_has_memory(int nid)
+{
+	if (ktrepl_info->fake_nodes)
+		return nid < ktrepl_info->fake_nodes;
+	return nid < MAX_NUMNODES && node_state(nid, N_MEMORY);
+}
+
+/**
+ * ktrepl_cpu_node - the node of a CPU
+ * @cpu: the CPU
+ *
+ * Return: node id; CPUs are dealt out in turn when nodes are pretended.
+ */
+int ktrepl_cpu_node(int cpu)
+{
+	if (ktrepl_info->fake_nodes)
+		return cpu % ktrepl_info->fake_nodes;
+	return cpu_to_node(cpu);
+}
+
+/**
+ * ktrepl_page_node - the node of a master page
+ * @page: the page
+ *
+ * Return: node id; the master is on node 0 when nodes are pretended.
+ */
+int ktrepl_page_node(struct page *page)
+{
+	return ktrepl_info->fake_nodes ? 0 : page_to_nid(page);
+}
+
+/**
+ * ktrepl_gfp_node - the node argument for the page allocator
+ * @nid: node, real or pretended
+ *
+ * Return: @nid, or the only node there is when nodes are pretended.
+ */
+int ktrepl_gfp_node(int nid)
+{
+	return ktrepl_info->fake_nodes ? first_online_node : nid;
+}
+
+static int ktrepl_distance(int a, int b)
+{
+	if (ktrepl_info->fake_nodes)
+		return LOCAL_DISTANCE + 10 * abs(a - b);
+	return node_distance(a, b);
+}
+
+/**
+ * ktrepl_nearest - the node out of a set that is nearest to another
+ * @nid:   the node
+ * @nodes: bitmap to choose from
+ *
+ * Return: @nid itself if it is in @nodes, else the nearest one (the lowest
+ * numbered of several), else NUMA_NO_NODE.
+ */
+int ktrepl_nearest(int nid, const unsigned long *nodes)
+{
+	int best = NUMA_NO_NODE, n;
+
+	if (test_bit(nid, nodes))
+		return nid;
+	for_each_set_bit(n, nodes, KTREPL_MAX_NODES)
+		if (best == NUMA_NO_NODE ||
+		    ktrepl_distance(nid, n) < ktrepl_distance(nid, best))
+			best = n;
+	return best;
+}
+
+/* === Which nodes take part =============================================== */
+
+/**
+ * ktrepl_parse_nodes - understand ktrepl.nodes=
+ * @str:      "all", a list of nodes like "0-3,8", or "every:N"
+ * @nodes:    result, unchanged on error
+ * @possible: the nodes there are
+ *
+ * Return: 0; -EINVAL when @str is none of these; -ENODEV when it names a node
+ * that is not there, or none at all.
+ */
+int ktrepl_parse_nodes(const char *str, unsigned long *nodes,
+		       const unsigned long *possible)
+{
+	DECLARE_BITMAP(res, KTREPL_MAX_NODES);
+	unsigned int step, n = 0;
+	int nid;
+
+	if (!strcmp(str, "all")) {
+		bitmap_copy(res, possible, KTREPL_MAX_NODES);
+	} else if (str_has_prefix(str, "every:")) {
+		if (kstrtouint(str + strlen("every:"), 10, &step) || !step)
+			return -EINVAL;
+		bitmap_zero(res, KTREPL_MAX_NODES);
+		for_each_set_bit(nid, possible, KTREPL_MAX_NODES)
+			if (n++ % step == 0)
+				__set_bit(nid, res);
+	} else {
+		int err = bitmap_parselist(str, res, KTREPL_MAX_NODES);
+
+		if (err)
+			return err == -ERANGE ? -ENODEV : -EINVAL;
+		if (!bitmap_subset(res, possible, KTREPL_MAX_NODES))
+			return -ENODEV;
+	}
+	if (bitmap_empty(res, KTREPL_MAX_NODES))
+		return -ENODEV;
+	bitmap_copy(nodes, res, KTREPL_MAX_NODES);
+	return 0;
+}
+
+/**
+ * ktrepl_nodes_init - decide which nodes take part
+ *
+ * A bad ktrepl.nodes= is reported, and all nodes take part.
+ *
+ * Context: ktrepl_mutex held.
+ * Return: 0 or -ENOMEM.
+ */
+int ktrepl_nodes_init(void)
+{
+	DECLARE_BITMAP(possible, KTREPL_MAX_NODES);
+	unsigned long addr;
+	unsigned int i;
+	int nid, err;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	ktrepl_nr_nodes = ktrepl_info->fake_nodes ?: nr_node_ids;
+	for (i = 0; i < ktrepl_info->nr_ranges; i++) {
+		const struct ktrepl_range *r = &ktrepl_info->ranges[i];
+
+		for (addr = r->start; addr < r->end; addr += PAGE_SIZE)
+			__set_bit(ktrepl_page_node(ktrepl_master_page(addr)),
+				  ktrepl_masters);
+	}
+
+	bitmap_zero(possible, KTREPL_MAX_NODES);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_node_has_memory(nid))
+			__set_bit(nid, possible);
+
+	err = ktrepl_parse_nodes(ktrepl_param_nodes, ktrepl_chosen, possible);
+	if (err) {
+		pr_warn("nodes=%s: %s; nodes with memory are %*pbl; using all\n",
+			ktrepl_param_nodes,
+			err == -ENODEV ? "no such node" :
+			"not \"all\", a list like 0-3,8 or every:N",
+			KTREPL_MAX_NODES, possible);
+		strscpy(ktrepl_param_nodes, "all");
+		bitmap_copy(ktrepl_chosen, possible, KTREPL_MAX_NODES);
+	}
+
+	for_each_set_bit(nid, possible, KTREPL_MAX_NODES) {
+		struct ktrepl_node *node = ktrepl_nodes[nid];
+
+		if (node)
+			continue;
+		node = kzalloc(sizeof(*node), GFP_KERNEL);
+		if (!node)
+			return -ENOMEM;
+		node->nid = nid;
+		INIT_LIST_HEAD(&node->tables);
+		ktrepl_roots_node_init(node);
+		ktrepl_nodes[nid] = node;
+	}
+	return 0;
+}
+
+/**
+ * ktrepl_node_taking_part - has a node been chosen to hold copies?
+ * @nid: the node
+ *
+ * Return: true if ktrepl.nodes= names it and it has memory.
+ */
+bool ktrepl_node_taking_part(int nid)
+{
+	return test_bit(nid, ktrepl_chosen);
+}
+
+/**
+ * ktrepl_node_home - the node whose memory a node's CPUs are to fetch from
+ * @nid: the node
+ *
+ * Return: @nid itself if it takes part, else the nearest node that takes part
+ * or holds the master.
+ */
+int ktrepl_node_home(int nid)
+{
+	DECLARE_BITMAP(nodes, KTREPL_MAX_NODES);
+
+	bitmap_or(nodes, ktrepl_chosen, ktrepl_masters, KTREPL_MAX_NODES);
+	return ktrepl_nearest(nid, nodes);
+}
+
+/**
+ * ktrepl_node_is_home - do any CPUs use a node's copies?
+ * @nid: the node
+ *
+ * Context: ktrepl_mutex held.
+ * Return: true if so; of pretended nodes, each counts as having CPUs.
+ */
+bool ktrepl_node_is_home(int nid)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
+	return ktrepl_nodes[nid] && (ktrepl_info->fake_nodes ||
+				     !cpumask_empty(&ktrepl_nodes[nid]->cpus));
+}
+
+/* === Accounting ========================================================== */
+
+/**
+ * ktrepl_charge - account memory to a node
+ * @node:  the node
+ * @stat:  what it is for
+ * @bytes: how much
+ *
+ * Context: Any.
+ * Return: false, with nothing charged, if ktrepl.mem_max would be exceeded.
+ */
+bool ktrepl_charge(struct ktrepl_node *node, enum ktrepl_stat stat, long bytes)
+{
+	unsigned long max = READ_ONCE(ktrepl_param_mem_max);
+
+	if (atomic_long_add_return(bytes, &ktrepl_charged) > max && max) {
+		atomic_long_sub(bytes, &ktrepl_charged);
+		return false;
+	}
+	atomic_long_add(bytes, &node->stat[stat]);
+	return true;
+}
+
+/**
+ * ktrepl_uncharge - reverse ktrepl_charge()
+ * @node:  the node
+ * @stat:  what it was for
+ * @bytes: how much
+ *
+ * Context: Any.
+ */
+void ktrepl_uncharge(struct ktrepl_node *node, enum ktrepl_stat stat,
+		     long bytes)
+{
+	atomic_long_sub(bytes, &node->stat[stat]);
+	atomic_long_sub(bytes, &ktrepl_charged);
+}
+
+/* === Memory for copies =================================================== */
+
+/*
+ * An arena a node, of chunks whose linear alias is read-only from birth to
+ * death: copies are written through a temporary alias even when they are made.
+ * Chunks have the size of a leaf above the PTE level, so that the copy of such
+ * a leaf takes a whole one and the linear map need not be split.
+ */
+#define KTREPL_CHUNK_ORDER	min_t(unsigned int, PMD_SHIFT - PAGE_SHIFT, \
+				      MAX_PAGE_ORDER)
+
+static bool ktrepl_chunk_add(struct ktrepl_node *node, size_t size,
+			     unsigned int order)
+{
+	size_t bytes = PAGE_SIZE << order;
+	struct page *page;
+
+	if (bytes < size || !ktrepl_charge(node, KTREPL_STAT_SPARE, bytes))
+		return false;
+	page = alloc_pages_node(ktrepl_gfp_node(node->nid),
+				GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN |
+				__GFP_NORETRY | __GFP_SKIP_KASAN, order);
+	if (!page)
+		goto uncharge;
+	if (arch_ktrepl_protect(page, 1 << order, true))
+		goto free;
+	if (gen_pool_add(node->arena, (unsigned long)page_address(page), bytes,
+			 ktrepl_gfp_node(node->nid)))
+		goto unprotect;
+	return true;
+
+unprotect:
+	if (WARN_ON_ONCE(arch_ktrepl_protect(page, 1 << order, false)))
+		goto uncharge;
+free:
+	__free_pages(page, order);
+uncharge:
+	ktrepl_uncharge(node, KTREPL_STAT_SPARE, bytes);
+	return false;
+}
+
+/**
+ * ktrepl_alloc - allocate pages for a copy, on the node itself
+ * @node: the node
+ * @stat: what it is for
+ * @size: power of two, aligned likewise
+ *
+ * Context: Process context, ktrepl_mutex held.
+ * Return: first page, or NULL, which is counted: the caller uses the master.
+ */
+struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
+			  size_t size)
+{
+	unsigned long addr = 0;
+	int order;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if (!node->arena) {
+		node->arena = gen_pool_create(PAGE_SHIFT,
+					      ktrepl_gfp_node(node->nid));
+		if (!node->arena)
+			goto fail;
+		gen_pool_set_algo(node->arena, gen_pool_first_fit_order_align,
+				  NULL);
+	}
+
+	addr = gen_pool_alloc(node->arena, size);
+	for (order = KTREPL_CHUNK_ORDER; !addr && order >= 0; order--)
+		if (ktrepl_chunk_add(node, size, order))
+			addr = gen_pool_alloc(node->arena, size);
+	if (!addr)
+		goto fail;
+
+	/* Moves from one part to the other: the total stays the same. */
+	atomic_long_sub(size, &node->stat[KTREPL_STAT_SPARE]);
+	atomic_long_add(size, &node->stat[stat]);
+	return virt_to_page((void *)addr);
+
+fail:
+	atomic_long_inc(&node->stat[KTREPL_STAT_PAGE_FAIL]);
+	trace_ktrepl_alloc_fail(node->nid, size);
+	return NULL;
+}
+
+/**
+ * ktrepl_free - give pages of a copy back to the arena
+ * @node: the node
+ * @stat: what they were for
+ * @page: first page
+ * @size: size, or a part of it
+ *
+ * Context: Process context, ktrepl_mutex held.
+ */
+void ktrepl_free(struct ktrepl_node *node, enum ktrepl_stat stat,
+		 struct page *page, size_t size)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
+	gen_pool_free(node->arena, (unsigned long)page_address(page), size);
+	atomic_long_sub(size, &node->stat[stat]);
+	atomic_long_add(size, &node->stat[KTREPL_STAT_SPARE]);
+}
+
+static void ktrepl_chunk_free(struct gen_pool *pool,
+			      struct gen_pool_chunk *chunk, void *data)
+{
+	size_t bytes = chunk->end_addr - chunk->start_addr + 1;
+	struct page *page = virt_to_page((void *)chunk->start_addr);
+	struct ktrepl_node *node = data;
+
+	ktrepl_uncharge(node, KTREPL_STAT_SPARE, bytes);
+	/* A page that stays read-only would kill its next owner. */
+	if (!WARN_ON_ONCE(arch_ktrepl_protect(page, bytes >> PAGE_SHIFT, false)))
+		__free_pages(page, get_order(bytes));
+}
+
+/**
+ * ktrepl_arena_destroy - give a node's arena back to the system
+ * @node: the node; every copy has been freed
+ *
+ * Context: Process context, ktrepl_mutex held.
+ */
+void ktrepl_arena_destroy(struct ktrepl_node *node)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if (!node->arena)
+		return;
+	if (WARN_ON_ONCE(gen_pool_avail(node->arena) !=
+			 gen_pool_size(node->arena)))
+		return;
+	gen_pool_for_each_chunk(node->arena, ktrepl_chunk_free, node);
+	gen_pool_destroy(node->arena);
+	node->arena = NULL;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Multi-copy poke.
+ *
+ * The architecture's patching primitive resolves the master's page(s) as it
+ * always did, then writes them and each set of pages that the iterator names.
+ * All targets are known before the first store, so a poke cannot stop half
+ * way.  Each phase of a patching protocol is one poke, hence complete on every
+ * copy before the cross-CPU sync that follows it.
+ */
+
+#define pr_fmt(fmt) "ktrepl: " fmt
+
+#include <linux/bug.h>
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/string.h>
+
+#include "internal.h"
+
+DEFINE_STATIC_KEY_FALSE(ktrepl_key);
+
+/* May run under kgdb with all other CPUs stopped: no locks, no allocation. */
+void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
+			 size_t len)
+{
+	int i;
+
+	poke->offset = offset_in_page(addr);
+	poke->len = len;
+	for (i = 0; i < 2; i++) {
+		unsigned long page = (addr & PAGE_MASK) + i * PAGE_SIZE;
+
+		poke->master[i] = poke->pages[i];
+		if (poke->pages[i])
+			poke->set[i] = ktrepl_set_find(page);
+		if (poke->set[i])
+			poke->index[i] = ktrepl_set_index(poke->set[i], page);
+	}
+}
+
+/* Is the copy that has just been written the same as the master? */
+static bool ktrepl_poke_equal(const struct ktrepl_poke *poke)
+{
+	unsigned int off = poke->offset, left = poke->len, len;
+	int i;
+
+	for (i = 0; i < 2 && left; i++, left -= len, off = 0) {
+		len = min_t(unsigned int, left, PAGE_SIZE - off);
+		if (poke->pages[i] != poke->master[i] &&
+		    memcmp(page_address(poke->pages[i]) + off,
+			   page_address(poke->master[i]) + off, len))
+			return false;
+	}
+	return true;
+}
+
+bool __ktrepl_poke_next(struct ktrepl_poke *poke)
+{
+	int i;
+
+	if (unlikely(!ktrepl_poke_equal(poke)))
+		ktrepl_broken("a copy differs from the master after a poke");
+
+	while (++poke->nid < ktrepl_nr_nodes) {
+		bool found = false;
+
+		for (i = 0; i < 2; i++) {
+			struct page *copy = NULL;
+
+			if (poke->set[i])
+				copy = ktrepl_set_copy(poke->set[i], poke->nid,
+						       poke->index[i]);
+			found |= !!copy;
+			/*
+			 * Only one page of the two may have a copy here; the
+			 * same bytes go to the other's master once more.
+			 */
+			poke->pages[i] = copy ?: poke->master[i];
+		}
+		if (found)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * ktrepl_poke_pages - write the master and all copies page by page
+ * @addr: first address
+ * @src:  bytes to write
+ * @len:  number of bytes
+ *
+ * Context: Process context, text_mutex held.
+ */
+void ktrepl_poke_pages(void *addr, const void *src, size_t len)
+{
+	struct ktrepl_poke poke = { };
+	unsigned int off;
+	size_t part;
+
+	lockdep_assert_held(&text_mutex);
+
+	for (; len; addr += part, src += part, len -= part) {
+		off = offset_in_page(addr);
+		part = min_t(size_t, len, PAGE_SIZE - off);
+		poke.pages[0] = ktrepl_master_page((unsigned long)addr);
+		ktrepl_poke_first(&poke, (unsigned long)addr, part);
+		do {
+			arch_ktrepl_write(poke.pages[0], off, src, part);
+		} while (ktrepl_poke_next(&poke));
+	}
+}
+
+int ktrepl_poke(void *addr, const void *src, size_t len)
+{
+	unsigned long start = (unsigned long)addr, p;
+	int err = 0;
+
+	if (!len || start + len < start)
+		return -EINVAL;
+
+	mutex_lock(&text_mutex);
+	for (p = start & PAGE_MASK; p < start + len; p += PAGE_SIZE)
+		if (!ktrepl_set_find(p))
+			err = -EFAULT;
+	if (!err)
+		arch_ktrepl_poke(addr, src, len);
+	mutex_unlock(&text_mutex);
+	return err;
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * debugfs: one record a line, fields separated by spaces, the first word says
+ * what it is.  See Documentation/ABI/testing/debugfs-ktrepl.
+ */
+
+#define pr_fmt(fmt) "ktrepl: " fmt
+
+#include <linux/cpu.h>
+#include <linux/debugfs.h>
+#include <linux/init.h>
+#include <linux/mm.h>
+#include <linux/seq_file.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "internal.h"
+
+static int state_show(struct seq_file *m, void *unused)
+{
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_state_show(m);
+	mutex_unlock(&ktrepl_mutex);
+	ktrepl_roots_show(m);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(state);
+
+static unsigned long ktrepl_stat_read(int nid, int stat)
+{
+	/* A node that never took part holds nothing. */
+	if (!ktrepl_nodes[nid])
+		return 0;
+	return atomic_long_read(&ktrepl_nodes[nid]->stat[stat]);
+}
+
+static void ktrepl_stats_node(struct seq_file *m, int nid)
+{
+	unsigned long kb[KTREPL_NR_SIZES], total = 0;
+	int i;
+
+	/* Rounded up one by one, so that the total is the sum of its parts. */
+	for (i = 0; i < KTREPL_NR_SIZES; i++) {
+		kb[i] = DIV_ROUND_UP(ktrepl_stat_read(nid, i), 1024);
+		total += kb[i];
+	}
+	seq_printf(m, "node %d total_repli_pages %lu\n", nid, total);
+	for (i = 0; i < KTREPL_NR_STATS; i++)
+		seq_printf(m, "node %d %s %lu\n", nid, ktrepl_stat_names[i],
+			   i < KTREPL_NR_SIZES ? kb[i] :
+						 ktrepl_stat_read(nid, i));
+}
+
+static int stats_show(struct seq_file *m, void *unused)
+{
+	int nid;
+
+	mutex_lock(&ktrepl_mutex);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid] || node_online(nid))
+			ktrepl_stats_node(m, nid);
+	mutex_unlock(&ktrepl_mutex);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(stats);
+
+static int translations_show(struct seq_file *m, void *unused)
+{
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_translations_show(m);
+	mutex_unlock(&ktrepl_mutex);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(translations);
+
+static unsigned long ktrepl_set_copied(const struct ktrepl_set *set, int nid)
+{
+	unsigned long i, nr = 0;
+
+	for (i = 0; i < ktrepl_set_pages(set); i++)
+		nr += !!ktrepl_set_copy(set, nid, i);
+	return nr;
+}
+
+static int sets_show(struct seq_file *m, void *unused)
+{
+	struct ktrepl_set *set;
+	const char *sep;
+	int nid;
+
+	mutex_lock(&ktrepl_mutex);
+	list_for_each_entry(set, &ktrepl_sets, list) {
+		seq_printf(m, "set %s %s %lx %lx %lu ", set->name,
+			   set->kind == KTREPL_TEXT ? "text" : "rodata",
+			   set->start, set->end - 1,
+			   (set->end - set->start) >> 10);
+		sep = "";
+		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+			if (!set->copy[nid])
+				continue;
+			seq_printf(m, "%s%d:%lu", sep, nid,
+				   ktrepl_set_copied(set, nid)
+				   << (PAGE_SHIFT - 10));
+			sep = ",";
+		}
+		seq_puts(m, *sep ? "\n" : "-\n");
+	}
+	mutex_unlock(&ktrepl_mutex);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(sets);
+
+static int where_show(struct seq_file *m, void *unused)
+{
+	cpus_read_lock();
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_where_show(m);
+	mutex_unlock(&ktrepl_mutex);
+	cpus_read_unlock();
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(where);
+
+static int verify_show(struct seq_file *m, void *unused)
+{
+	struct ktrepl_verify res = { };
+
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_verify(&res, m, false);
+	mutex_unlock(&ktrepl_mutex);
+	seq_printf(m, "verify %lu %lu\n", res.compared, res.different);
+	return 0;
+}
+
+static int verify_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, verify_show, NULL);
+}
+
+static ssize_t verify_write(struct file *file, const char __user *buf,
+			    size_t len, loff_t *ppos)
+{
+	struct ktrepl_verify res = { };
+	char word[16] = "";
+
+	if (len >= sizeof(word))
+		return -EINVAL;
+	if (copy_from_user(word, buf, len))
+		return -EFAULT;
+	if (!sysfs_streq(word, "repair"))
+		return -EINVAL;
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_verify(&res, NULL, true);
+	mutex_unlock(&ktrepl_mutex);
+	if (res.different)
+		pr_warn("%lu pages repaired\n", res.different);
+	return len;
+}
+
+static const struct file_operations verify_fops = {
+	.owner	 = THIS_MODULE,
+	.open	 = verify_open,
+	.read	 = seq_read,
+	.write	 = verify_write,
+	.llseek	 = seq_lseek,
+	.release = single_release,
+};
+
+static int __init ktrepl_debugfs_init(void)
+{
+	struct dentry *dir = debugfs_create_dir("ktrepl", NULL);
+
+	debugfs_create_file("state", 0400, dir, NULL, &state_fops);
+	debugfs_create_file("stats", 0400, dir, NULL, &stats_fops);
+	debugfs_create_file("translations", 0400, dir, NULL,
+			    &translations_fops);
+	debugfs_create_file("sets", 0400, dir, NULL, &sets_fops);
+	debugfs_create_file("where", 0400, dir, NULL, &where_fops);
+	debugfs_create_file("verify", 0600, dir, NULL, &verify_fops);
+	return 0;
+}
+late_initcall(ktrepl_debugfs_init);

@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Node roots of user mms, for architectures whose one root maps user and
+ * kernel space.
+ *
+ * mm->pgd stays what it is: the authority for user entries, mapping the master
+ * of the kernel.  A node root is a copy of it with the node's kernel entries,
+ * made when the mm is first loaded on a CPU of the node.  That happens under
+ * the runqueue lock, so it is made from a spare root, prepared outside: the
+ * first switch already runs on node-local text, and nothing needs to be
+ * reloaded later.  When spares have run out the CPU uses mm->pgd until the next
+ * switch, and the work item that makes new ones reloads the node's CPUs.
+ *
+ * Concurrency.  The roots of an mm hang on mm->ktrepl_roots, and on a hash by
+ * the address of mm->pgd, whose bucket lock protects both.
+ *
+ * - A writer of an entry of mm->pgd stores first, and then repeats the store in
+ *   every node root under the bucket lock (__ktrepl_set_top()).  A root is
+ *   filled from mm->pgd and hashed in one critical section.  Whichever comes
+ *   first, the root ends up with the new entry.
+ *
+ * - __ktrepl_mm_pgd() walks mm->ktrepl_roots without the lock.  New roots are
+ *   published by a release store.  Roots are unlinked only when they cannot be
+ *   loaded any more: at the end of the mm, by switching off (after every CPU
+ *   has been moved to the master), and by reclaim.  See ktrepl_root_unlink()
+ *   for the latter.
+ *
+ * A root that an mm gives back becomes a spare again.  Its user entries are
+ * stale then, and overwritten when it is filled the next time.
+ */
+
+#define pr_fmt(fmt) "ktrepl: " fmt
+
+#include <linux/cpumask.h>
+#include <linux/hash.h>
+#include <linux/jiffies.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/workqueue.h>
+
+#include <trace/events/ktrepl.h>
+
+#include "internal.h"
+
+/**
+ * struct ktrepl_root - a node root
+ * @list:   on a bucket of the hash, or on ktrepl_node.ready
+ * @next:   next root of the same mm
+ * @node:   the node
+ * @pgd:    the root group
+ * @mm:	    whose root it is; NULL for a spare, and while it is being reclaimed
+ * @master: @mm->pgd; stays while it is being reclaimed
+ * @used:   when it was last loaded, in jiffies
+ */
+struct ktrepl_root {
+	struct list_head list;
+	struct ktrepl_root *next;
+	struct ktrepl_node *node;
+	pgd_t *pgd;
+	struct mm_struct *mm;
+	pgd_t *master;
+	unsigned long used;
+};
+
+#define KTREPL_ROOT_BITS	8
+
+static struct ktrepl_root_bucket {
+	raw_spinlock_t lock;
+	struct list_head roots;
+} ktrepl_root_hash[1 << KTREPL_ROOT_BITS];
+
+/*
+ * True while a node root may exist.  Entries of root tables are mirrored, and
+ * CPUs ask for their root, only then.
+ */
+DEFINE_STATIC_KEY_FALSE(ktrepl_roots_key);
+
+/* May spare roots be made?  ktrepl_mutex; read by the refill work. */
+static bool ktrepl_roots_on;
+
+static atomic_long_t ktrepl_roots_live, ktrepl_roots_ready;
+static atomic_long_t ktrepl_roots_made, ktrepl_roots_reclaimed;
+static atomic_long_t ktrepl_roots_missed;
+
+/* A root that has not been loaded for so long is given back. */
+#define KTREPL_ROOT_IDLE	(10 * HZ)
+#define KTREPL_ROOT_IDLE_PRESS	(HZ / 10)
+
+static void ktrepl_reclaim_fn(struct work_struct *work);
+static DECLARE_DEFERRABLE_WORK(ktrepl_reclaim_work, ktrepl_reclaim_fn);
+
+static struct ktrepl_root_bucket *ktrepl_root_bucket(const void *pgd)
+{
+	return &ktrepl_root_hash[hash_ptr(pgd, KTREPL_ROOT_BITS)];
+}
+
+/* === Spare roots ========================================================= */
+
+static struct ktrepl_root *ktrepl_ready_pop(struct ktrepl_node *node)
+{
+	struct ktrepl_root *root;
+
+	raw_spin_lock(&node->ready_lock);
+	root = list_first_entry_or_null(&node->ready, struct ktrepl_root, list);
+	if (root) {
+		list_del(&root->list);
+		node->nr_ready--;
+		atomic_long_dec(&ktrepl_roots_ready);
+	}
+	raw_spin_unlock(&node->ready_lock);
+	return root;
+}
+
+/* Returns false when there are enough, unless forced. */
+static bool ktrepl_ready_push(struct ktrepl_root *root, bool force)
+{
+	struct ktrepl_node *node = root->node;
+	unsigned long flags;
+	bool room;
+
+	raw_spin_lock_irqsave(&node->ready_lock, flags);
+	room = force || node->nr_ready < node->want_ready;
+	if (room) {
+		list_add(&root->list, &node->ready);
+		node->nr_ready++;
+		atomic_long_inc(&ktrepl_roots_ready);
+	}
+	raw_spin_unlock_irqrestore(&node->ready_lock, flags);
+	return room;
+}
+
+static void ktrepl_root_destroy(struct ktrepl_root *root)
+{
+	ktrepl_root_free(root->node, root->pgd);
+	kfree(root);
+}
+
+static void ktrepl_ready_drain(struct ktrepl_node *node)
+{
+	struct ktrepl_root *root;
+
+	do {
+		local_irq_disable();
+		root = ktrepl_ready_pop(node);
+		local_irq_enable();
+		if (root)
+			ktrepl_root_destroy(root);
+	} while (root);
+}
+
+static struct ktrepl_root *ktrepl_root_create(struct ktrepl_node *node)
+{
+	struct ktrepl_root *root;
+
+	root = kzalloc_node(sizeof(*root), GFP_KERNEL | __GFP_NOWARN,
+			    node->nid);
+	if (!root) {
+		atomic_long_inc(&node->stat[KTREPL_STAT_PGTBL_FAIL]);
+		return NULL;
+	}
+	root->node = node;
+	root->pgd = ktrepl_root_alloc(node, node->root);
+	if (!root->pgd) {
+		kfree(root);
+		return NULL;
+	}
+	return root;
+}
+
+static void ktrepl_attach_fn(void *unused)
+{
+	arch_ktrepl_attach();
+}
+
+static bool ktrepl_at_home(int cpu, void *node)
+{
+	return per_cpu(ktrepl_cpu_home, cpu) == node;
+}
+
+static void ktrepl_refill_fn(struct work_struct *work)
+{
+	struct ktrepl_node *node = container_of(work, struct ktrepl_node,
+						refill);
+	struct ktrepl_root *root;
+
+	while (READ_ONCE(node->nr_ready) < node->want_ready) {
+		root = ktrepl_root_create(node);
+		if (!root)
+			break;
+		if (!ktrepl_ready_push(root, false)) {
+			ktrepl_root_destroy(root);
+			break;
+		}
+	}
+
+	/* CPUs that found no spare may still run on a master root. */
+	if (READ_ONCE(node->nr_ready) && xchg(&node->missed, false))
+		on_each_cpu_cond(ktrepl_at_home, ktrepl_attach_fn, node, true);
+}
+
+static void ktrepl_kick_fn(struct irq_work *work)
+{
+	struct ktrepl_node *node = container_of(work, struct ktrepl_node, kick);
+
+	/* Does nothing when the work has been disabled. */
+	queue_work(system_unbound_wq, &node->refill);
+}
+
+/* === Roots of an mm ====================================================== */
+
+static struct ktrepl_root *ktrepl_root_find(const struct mm_struct *mm,
+					    const struct ktrepl_node *node)
+{
+	struct ktrepl_root *root;
+
+	/* Pairs with smp_store_release() in ktrepl_root_make(). */
+	for (root = smp_load_acquire(&mm->ktrepl_roots); root;
+	     root = READ_ONCE(root->next))
+		if (root->node == node)
+			return root;
+	return NULL;
+}
+
+static pgd_t *ktrepl_root_make(struct mm_struct *mm, struct ktrepl_node *node)
+{
+	struct ktrepl_root_bucket *b = ktrepl_root_bucket(mm->pgd);
+	struct ktrepl_root *root, *spare = ktrepl_ready_pop(node);
+
+	/* Under the runqueue lock work cannot be queued directly. */
+	if (READ_ONCE(node->nr_ready) < node->want_ready / 2)
+		irq_work_queue(&node->kick);
+	if (!spare) {
+		atomic_long_inc(&ktrepl_roots_missed);
+		WRITE_ONCE(node->missed, true);
+		return mm->pgd;
+	}
+
+	raw_spin_lock(&b->lock);
+	/* Another CPU of the node, or reclaim that put it back. */
+	root = ktrepl_root_find(mm, node);
+	if (!root && arch_ktrepl_root_fill(spare->pgd, mm)) {
+		root = spare;
+		spare = NULL;
+		root->mm = mm;
+		root->master = mm->pgd;
+		root->used = jiffies;
+		root->next = mm->ktrepl_roots;
+		list_add(&root->list, &b->roots);
+		/* Pairs with smp_load_acquire() in ktrepl_root_find(). */
+		smp_store_release(&mm->ktrepl_roots, root);
+		atomic_long_inc(&ktrepl_roots_live);
+		atomic_long_inc(&ktrepl_roots_made);
+	}
+	raw_spin_unlock(&b->lock);
+
+	if (spare)
+		ktrepl_ready_push(spare, true);
+	return root ? root->pgd : mm->pgd;
+}
+
+pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm)
+{
+	struct ktrepl_node *node = this_cpu_read(ktrepl_cpu_home);
+	struct ktrepl_root *root;
+
+	if (!node || !node->root)
+		return mm->pgd;
+	if (mm == &init_mm)
+		return node->root;
+
+	root = ktrepl_root_find(mm, node);
+	if (!root)
+		return ktrepl_root_make(mm, node);
+	if (root->used != jiffies)
+		WRITE_ONCE(root->used, jiffies);
+	return root->pgd;
+}
+
+bool ktrepl_mm_owns_root(struct mm_struct *mm, pgd_t *pgd)
+{
+	struct ktrepl_root *root;
+	int nid;
+
+	if (pgd == mm->pgd)
+		return true;
+	if (mm == &init_mm) {
+		for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+			if (ktrepl_nodes[nid] && pgd == ktrepl_nodes[nid]->root)
+				return true;
+		return false;
+	}
+	for (root = smp_load_acquire(&mm->ktrepl_roots); root;
+	     root = READ_ONCE(root->next))
+		if (root->pgd == pgd)
+			return true;
+	return false;
+}
+
+void __ktrepl_set_top(const void *entry)
+{
+	const void *pgd = PTR_ALIGN_DOWN(entry, PAGE_SIZE << KTREPL_ROOT_ORDER);
+	struct ktrepl_root_bucket *b = ktrepl_root_bucket(pgd);
+	struct ktrepl_root *root;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&b->lock, flags);
+	list_for_each_entry(root, &b->roots, list)
+		if (root->master == pgd)
+			arch_ktrepl_root_sync(root->pgd, entry);
+	raw_spin_unlock_irqrestore(&b->lock, flags);
+}
+
+void ktrepl_mm_init(struct mm_struct *mm)
+{
+	/* dup_mm() has copied the parent's. */
+	mm->ktrepl_roots = NULL;
+}
+
+void __ktrepl_mm_free(struct mm_struct *mm)
+{
+	struct ktrepl_root_bucket *b = ktrepl_root_bucket(mm->pgd);
+	struct ktrepl_root *root, *next;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&b->lock, flags);
+	root = mm->ktrepl_roots;
+	mm->ktrepl_roots = NULL;
+	for (next = root; next; next = next->next) {
+		list_del(&next->list);
+		next->mm = NULL;
+	}
+	raw_spin_unlock_irqrestore(&b->lock, flags);
+
+	/* ktrepl_roots_stop() waits for those who have seen ktrepl_roots_on. */
+	rcu_read_lock();
+	for (; root; root = next) {
+		next = root->next;
+		atomic_long_dec(&ktrepl_roots_live);
+		if (!READ_ONCE(ktrepl_roots_on) ||
+		    !ktrepl_ready_push(root, false))
+			ktrepl_root_destroy(root);
+	}
+	rcu_read_unlock();
+}
+
+/* === Reclaim ============================================================= */
+
+static struct ktrepl_root **ktrepl_root_link(struct ktrepl_root *root)
+{
+	struct ktrepl_root **link = &root->mm->ktrepl_roots;
+
+	while (*link != root)
+		link = &(*link)->next;
+	return link;
+}
+
+/*
+ * Takes an idle root away from its mm, unless a CPU of its node has the mm
+ * loaded.  A CPU sets itself in mm_cpumask(), with a full barrier, before it
+ * looks for its root; here it is the other way round.  So either the bit is
+ * seen here, and the root is put back, or the CPU does not find the root any
+ * more.
+ *
+ * A CPU that has cleared its bit but still runs on the root, on its way to
+ * another mm, has interrupts disabled: the root is kept true, and not freed,
+ * until an RCU grace period has passed.  That also covers walkers of the list,
+ * for whom @root->next stays.
+ */
+static bool ktrepl_root_unlink(struct ktrepl_root *root)
+{
+	struct ktrepl_root **link = ktrepl_root_link(root);
+
+	WRITE_ONCE(*link, root->next);
+	/* Pairs with the barrier of [A3] before __ktrepl_mm_pgd(). */
+	smp_mb();
+	if (cpumask_intersects(mm_cpumask(root->mm), &root->node->cpus)) {
+		WRITE_ONCE(*link, root);
+		return false;
+	}
+	root->mm = NULL;
+	return true;
+}
+
+/**
+ * ktrepl_roots_reclaim - give back roots that are not used
+ * @pressure: memory is short: take all that are not in use right now, and the
+ *	      spare ones as well
+ *
+ * Context: Process context, waits for an RCU grace period.
+ * Return: number of roots freed.
+ */
+unsigned long ktrepl_roots_reclaim(bool pressure)
+{
+	unsigned long idle = pressure ? KTREPL_ROOT_IDLE_PRESS :
+					KTREPL_ROOT_IDLE;
+	struct ktrepl_root *root, *next;
+	unsigned long nr = 0;
+	LIST_HEAD(victims);
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(ktrepl_root_hash); i++) {
+		struct ktrepl_root_bucket *b = &ktrepl_root_hash[i];
+
+		raw_spin_lock_irq(&b->lock);
+		list_for_each_entry(root, &b->roots, list)
+			if (time_after_eq(jiffies,
+					  READ_ONCE(root->used) + idle))
+				nr += ktrepl_root_unlink(root);
+		raw_spin_unlock_irq(&b->lock);
+	}
+
+	if (nr)
+		synchronize_rcu();
+	for (i = 0; nr && i < ARRAY_SIZE(ktrepl_root_hash); i++) {
+		struct ktrepl_root_bucket *b = &ktrepl_root_hash[i];
+
+		raw_spin_lock_irq(&b->lock);
+		list_for_each_entry_safe(root, next, &b->roots, list)
+			if (!root->mm)
+				list_move(&root->list, &victims);
+		raw_spin_unlock_irq(&b->lock);
+	}
+	list_for_each_entry_safe(root, next, &victims, list)
+		ktrepl_root_destroy(root);
+	atomic_long_sub(nr, &ktrepl_roots_live);
+	atomic_long_add(nr, &ktrepl_roots_reclaimed);
+	if (nr)
+		trace_ktrepl_reclaim(nr);
+
+	if (pressure)
+		for (i = 0; i < ktrepl_nr_nodes; i++)
+			if (ktrepl_nodes[i])
+				ktrepl_ready_drain(ktrepl_nodes[i]);
+	return nr;
+}
+
+static bool ktrepl_pressure;
+
+static void ktrepl_reclaim_fn(struct work_struct *work)
+{
+	ktrepl_roots_reclaim(xchg(&ktrepl_pressure, false));
+	queue_delayed_work(system_unbound_wq, &ktrepl_reclaim_work,
+			   KTREPL_ROOT_IDLE / 2);
+}
+
+/*
+ * Freeing takes pgd_lock and an RCU grace period, neither of which suits every
+ * context that memory is reclaimed from: leave it to the work item.
+ */
+static unsigned long ktrepl_shrink_count(struct shrinker *s,
+					 struct shrink_control *sc)
+{
+	return atomic_long_read(&ktrepl_roots_live) +
+	       atomic_long_read(&ktrepl_roots_ready);
+}
+
+static unsigned long ktrepl_shrink_scan(struct shrinker *s,
+					struct shrink_control *sc)
+{
+	if (!xchg(&ktrepl_pressure, true))
+		mod_delayed_work(system_unbound_wq, &ktrepl_reclaim_work, 0);
+	return SHRINK_STOP;
+}
+
+/* === Switching =========================================================== */
+
+void ktrepl_roots_node_init(struct ktrepl_node *node)
+{
+	raw_spin_lock_init(&node->ready_lock);
+	INIT_LIST_HEAD(&node->ready);
+	node->kick = IRQ_WORK_INIT_HARD(ktrepl_kick_fn);
+	INIT_WORK(&node->refill, ktrepl_refill_fn);
+	disable_work(&node->refill);
+}
+
+/**
+ * ktrepl_roots_init - set up once
+ *
+ * Without a shrinker, roots are still given back when idle.
+ *
+ * Context: Process context.
+ */
+void ktrepl_roots_init(void)
+{
+	struct shrinker *shrinker;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(ktrepl_root_hash); i++) {
+		raw_spin_lock_init(&ktrepl_root_hash[i].lock);
+		INIT_LIST_HEAD(&ktrepl_root_hash[i].roots);
+	}
+
+	disable_delayed_work(&ktrepl_reclaim_work);
+	shrinker = shrinker_alloc(0, "ktrepl-roots");
+	if (!shrinker)
+		return;
+	shrinker->count_objects = ktrepl_shrink_count;
+	shrinker->scan_objects = ktrepl_shrink_scan;
+	shrinker_register(shrinker);
+}
+
+/**
+ * ktrepl_roots_node_start - prepare the spare roots of a node
+ * @node: the node; it has a kernel root
+ *
+ * Context: Process context, ktrepl_mutex held.
+ */
+void ktrepl_roots_node_start(struct ktrepl_node *node)
+{
+	node->want_ready = 16 + 4 * cpumask_weight(&node->cpus);
+	if (enable_work(&node->refill)) {
+		queue_work(system_unbound_wq, &node->refill);
+		flush_work(&node->refill);
+	}
+}
+
+/**
+ * ktrepl_roots_start - let CPUs ask for their roots
+ *
+ * Context: Process context, cpus_read_lock and ktrepl_mutex held; no CPU has a
+ * home yet.
+ */
+void ktrepl_roots_start(void)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
+	static_branch_enable_cpuslocked(&ktrepl_roots_key);
+	WRITE_ONCE(ktrepl_roots_on, true);
+	WRITE_ONCE(ktrepl_pressure, false);
+	enable_delayed_work(&ktrepl_reclaim_work);
+	queue_delayed_work(system_unbound_wq, &ktrepl_reclaim_work,
+			   KTREPL_ROOT_IDLE);
+}
+
+static void ktrepl_bucket_drain(struct ktrepl_root_bucket *b)
+{
+	struct ktrepl_root *root;
+
+	do {
+		raw_spin_lock_irq(&b->lock);
+		root = list_first_entry_or_null(&b->roots, struct ktrepl_root,
+						list);
+		if (root) {
+			list_del(&root->list);
+			WRITE_ONCE(*ktrepl_root_link(root), root->next);
+		}
+		raw_spin_unlock_irq(&b->lock);
+		if (root) {
+			ktrepl_root_destroy(root);
+			atomic_long_dec(&ktrepl_roots_live);
+		}
+	} while (root);
+}
+
+/**
+ * ktrepl_roots_stop - free all roots
+ *
+ * Context: Process context, cpus_read_lock and ktrepl_mutex held; every CPU
+ * has been moved to the master, and has nothing cached from a node root.
+ */
+void ktrepl_roots_stop(void)
+{
+	int i;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	WRITE_ONCE(ktrepl_roots_on, false);
+	disable_delayed_work_sync(&ktrepl_reclaim_work);
+	for (i = 0; i < ARRAY_SIZE(ktrepl_root_hash); i++)
+		ktrepl_bucket_drain(&ktrepl_root_hash[i]);
+
+	/* For those in __ktrepl_mm_free() that may still make spares. */
+	synchronize_rcu();
+	for (i = 0; i < ktrepl_nr_nodes; i++) {
+		struct ktrepl_node *node = ktrepl_nodes[i];
+
+		if (!node || !node->root)
+			continue;
+		disable_work_sync(&node->refill);
+		ktrepl_ready_drain(node);
+	}
+	static_branch_disable_cpuslocked(&ktrepl_roots_key);
+}
+
+void ktrepl_roots_show(struct seq_file *m)
+{
+	seq_printf(m, "roots_live %ld\n", atomic_long_read(&ktrepl_roots_live));
+	seq_printf(m, "roots_ready %ld\n",
+		   atomic_long_read(&ktrepl_roots_ready));
+	seq_printf(m, "roots_made %ld\n", atomic_long_read(&ktrepl_roots_made));
+	seq_printf(m, "roots_reclaimed %ld\n",
+		   atomic_long_read(&ktrepl_roots_reclaimed));
+	seq_printf(m, "roots_missed %ld\n",
+		   atomic_long_read(&ktrepl_roots_missed));
+}

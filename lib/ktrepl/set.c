@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Registry of sets.
+ *
+ * Concurrency: sets come and go under ktrepl_mutex.  Look-up by address is a
+ * maple tree walk under RCU, safe in NMI and under kgdb; a set that may go away
+ * (not those of the image) is kept by whoever found it through text_mutex,
+ * which ktrepl_set_unregister() takes after removing the set from the tree.
+ * Copies are attached to a set, and detached, under text_mutex, so that no poke
+ * falls between the copying of a page and its becoming a target of pokes.
+ */
+
+#define pr_fmt(fmt) "ktrepl: " fmt
+
+#include <linux/bitmap.h>
+#include <linux/maple_tree.h>
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "internal.h"
+
+LIST_HEAD(ktrepl_sets);
+
+static struct maple_tree ktrepl_set_tree =
+	MTREE_INIT(ktrepl_set_tree, MT_FLAGS_USE_RCU);
+
+/**
+ * ktrepl_master_page - the page that holds the master of an address
+ * @addr: kernel virtual address
+ *
+ * Return: the page, NULL if nothing is mapped there.
+ */
+struct page *ktrepl_master_page(unsigned long addr)
+{
+	if (is_vmalloc_or_module_addr((void *)addr))
+		return vmalloc_to_page((void *)addr);
+	return virt_to_page((void *)addr);
+}
+
+/**
+ * ktrepl_set_register - make a set of a range of addresses
+ * @name:  what reports call it; not copied
+ * @kind:  text or read-only data
+ * @start: first address, page aligned
+ * @end:   first address behind it, page aligned
+ *
+ * The set has no copies yet.
+ *
+ * Context: Process context, ktrepl_mutex held.
+ * Return: the set; ERR_PTR(-EINVAL) for a bad range, ERR_PTR(-EEXIST) if it
+ * overlaps another set, ERR_PTR(-ENOMEM).
+ */
+struct ktrepl_set *ktrepl_set_register(const char *name, enum ktrepl_kind kind,
+				       unsigned long start, unsigned long end)
+{
+	struct ktrepl_set *set;
+	int err;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if (start >= end || !PAGE_ALIGNED(start) || !PAGE_ALIGNED(end))
+		return ERR_PTR(-EINVAL);
+	set = kzalloc(sizeof(*set), GFP_KERNEL);
+	if (!set)
+		return ERR_PTR(-ENOMEM);
+	set->name = name;
+	set->kind = kind;
+	set->start = start;
+	set->end = end;
+	set->dead = bitmap_zalloc(ktrepl_set_pages(set), GFP_KERNEL);
+	if (!set->dead) {
+		err = -ENOMEM;
+		goto free;
+	}
+	err = mtree_insert_range(&ktrepl_set_tree, start, end - 1, set,
+				 GFP_KERNEL);
+	if (err)
+		goto free;
+	list_add_tail(&set->list, &ktrepl_sets);
+	return set;
+
+free:
+	bitmap_free(set->dead);
+	kfree(set);
+	return ERR_PTR(err);
+}
+
+/**
+ * ktrepl_set_unregister - free a set and its copies
+ * @set: the set; no CPU can reach its copies through a page table
+ *
+ * Context: Process context, ktrepl_mutex held.
+ */
+void ktrepl_set_unregister(struct ktrepl_set *set)
+{
+	int nid;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	mtree_erase(&ktrepl_set_tree, set->start);
+	list_del(&set->list);
+	/* Takes text_mutex for every node, so pokes under way have ended. */
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		ktrepl_set_depopulate(set, nid);
+	mutex_lock(&text_mutex);
+	mutex_unlock(&text_mutex);
+	bitmap_free(set->dead);
+	kfree(set);
+}
+
+/**
+ * ktrepl_set_find - look up the set of an address
+ * @addr: the address
+ *
+ * Context: Any.  text_mutex or ktrepl_mutex keeps the result.
+ * Return: the set or NULL.
+ */
+struct ktrepl_set *ktrepl_set_find(unsigned long addr)
+{
+	return mtree_load(&ktrepl_set_tree, addr);
+}
+
+/**
+ * ktrepl_set_copy - the copy of one page on a node
+ * @set:   the set
+ * @nid:   the node
+ * @index: page within the set
+ *
+ * Context: text_mutex or ktrepl_mutex held, or the only running CPU.
+ * Return: the copy, or NULL if the node uses the master.
+ */
+struct page *ktrepl_set_copy(const struct ktrepl_set *set, int nid,
+			     unsigned long index)
+{
+	struct page **pages = READ_ONCE(set->copy[nid]);
+
+	return pages ? pages[index] : NULL;
+}
+
+/* Allocates copies of the pages of one leaf, all or none. */
+static unsigned long ktrepl_set_alloc_leaf(struct ktrepl_set *set,
+					   struct ktrepl_node *node,
+					   struct page **pages,
+					   unsigned long addr,
+					   unsigned long size)
+{
+	unsigned long index = ktrepl_set_index(set, addr), i;
+	struct page *copy;
+
+	copy = ktrepl_alloc(node, KTREPL_STAT_RESIDENT, size);
+	if (!copy)
+		return 0;
+	for (i = 0; i < size >> PAGE_SHIFT; i++)
+		pages[index + i] = copy + i;
+	return size >> PAGE_SHIFT;
+}
+
+/**
+ * ktrepl_set_populate - make the copies of a set on a node
+ * @set: the set
+ * @nid: the node
+ *
+ * Pages whose master is on the node already, leaves that reach beyond the set,
+ * and leaves for which there is no memory, are left to the master.
+ *
+ * Context: Process context, ktrepl_mutex held, takes text_mutex.
+ * Return: number of pages that have a copy now.
+ */
+unsigned long ktrepl_set_populate(struct ktrepl_set *set, int nid)
+{
+	unsigned long addr, size, done = 0, i, nr = ktrepl_set_pages(set);
+	struct ktrepl_node *node = ktrepl_nodes[nid];
+	struct page **pages;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if (set->copy[nid])
+		return 0;
+	pages = kvcalloc(nr, sizeof(*pages), GFP_KERNEL | __GFP_NOWARN);
+	if (!pages) {
+		atomic_long_inc(&node->stat[KTREPL_STAT_PAGE_FAIL]);
+		return 0;
+	}
+
+	for (addr = set->start; addr < set->end; addr += size) {
+		unsigned long leaf = ktrepl_leaf_size(addr);
+
+		size = min(ALIGN(addr + 1, leaf), set->end) - addr;
+		if (size != leaf)
+			continue;
+		if (ktrepl_page_node(ktrepl_master_page(addr)) == nid)
+			continue;
+		done += ktrepl_set_alloc_leaf(set, node, pages, addr, size);
+		cond_resched();
+	}
+	if (!done) {
+		kvfree(pages);
+		return 0;
+	}
+
+	/*
+	 * No poke can come between the copying of a page and the moment from
+	 * which pokes write the copy as well.
+	 */
+	mutex_lock(&text_mutex);
+	for (i = 0; i < nr; i++) {
+		if (pages[i])
+			arch_ktrepl_write(pages[i], 0, (void *)set->start +
+					  (i << PAGE_SHIFT), PAGE_SIZE);
+		cond_resched();
+	}
+	/* Pairs with READ_ONCE() in ktrepl_set_copy() under kgdb. */
+	smp_store_release(&set->copy[nid], pages);
+	mutex_unlock(&text_mutex);
+	return done;
+}
+
+/**
+ * ktrepl_set_depopulate - free the copies of a set on a node
+ * @set: the set
+ * @nid: the node; no CPU can reach its copies through a page table
+ *
+ * Context: Process context, ktrepl_mutex held, takes text_mutex.
+ */
+void ktrepl_set_depopulate(struct ktrepl_set *set, int nid)
+{
+	struct page **pages = set->copy[nid];
+	unsigned long i;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if (!pages)
+		return;
+	mutex_lock(&text_mutex);
+	WRITE_ONCE(set->copy[nid], NULL);
+	mutex_unlock(&text_mutex);
+
+	for (i = 0; i < ktrepl_set_pages(set); i++)
+		if (pages[i])
+			ktrepl_free(ktrepl_nodes[nid], KTREPL_STAT_RESIDENT,
+				    pages[i], PAGE_SIZE);
+	kvfree(pages);
+}

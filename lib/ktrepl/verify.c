@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Verification: compare every copy with the master, and repair.
+ */
+
+#define pr_fmt(fmt) "ktrepl: " fmt
+
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+
+#include "internal.h"
+
+#define KTREPL_REPORT_MAX 16
+
+static void ktrepl_verify_page(struct ktrepl_set *set, int nid,
+			       unsigned long index, struct ktrepl_verify *res,
+			       struct seq_file *m, bool repair)
+{
+	unsigned long addr = set->start + (index << PAGE_SHIFT);
+	struct page *copy = ktrepl_set_copy(set, nid, index);
+	void *master;
+
+	/* Not in use since its master has been made writable. */
+	if (!copy || test_bit(index, set->dead))
+		return;
+	/* Through the linear map: read-only data holds KASAN redzones. */
+	master = page_address(ktrepl_master_page(addr));
+	res->compared++;
+	if (!memcmp(page_address(copy), master, PAGE_SIZE))
+		return;
+	if (res->different++ < KTREPL_REPORT_MAX && m)
+		seq_printf(m, "different %s %d %lx\n", set->name, nid, addr);
+	if (repair)
+		arch_ktrepl_write(copy, 0, master, PAGE_SIZE);
+}
+
+/**
+ * ktrepl_verify - compare all copies with the master
+ * @res:    counts, added to
+ * @m:	    where to name the first pages that differ, or NULL
+ * @repair: write the master's contents to copies that differ
+ *
+ * Context: Process context, ktrepl_mutex held, takes text_mutex, so that no
+ * poke is seen half done.
+ */
+void ktrepl_verify(struct ktrepl_verify *res, struct seq_file *m, bool repair)
+{
+	struct ktrepl_set *set;
+	unsigned long i;
+	int nid;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	list_for_each_entry(set, &ktrepl_sets, list) {
+		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+			if (!set->copy[nid])
+				continue;
+			mutex_lock(&text_mutex);
+			for (i = 0; i < ktrepl_set_pages(set); i++)
+				ktrepl_verify_page(set, nid, i, res, m, repair);
+			mutex_unlock(&text_mutex);
+			cond_resched();
+		}
+	}
+	if (repair)
+		arch_ktrepl_sync();
+	ktrepl_objects_verify(res, m);
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where does each CPU fetch its text from?
+ *
+ * Execution proof: a different constant is written into a marker function, and
+ * into a marker in read-only data, in each copy and the master, behind the back
+ * of the poke.  What a CPU returns then names the copy that it has really
+ * fetched, whatever its page tables say.  One ordinary poke must make all
+ * copies equal again.
+ *
+ * Walk proof: on each CPU, from the root that the hardware uses, every leaf of
+ * every set is the one that it should be, with the size and the protection of
+ * the master's leaf.
+ */
+
+#define pr_fmt(fmt) "ktrepl: " fmt
+
+#include <linux/cpumask.h>
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/seq_file.h>
+#include <linux/smp.h>
+
+#include "internal.h"
+
+#define KTREPL_MARK_MASTER	0x7fff
+#define KTREPL_MARK_NODE(nid)	((nid) + 1)
+
+/* Alone in its cache line, and never known to the compiler. */
+static const volatile u32 ktrepl_marker_rodata ____cacheline_aligned = 0;
+
+/**
+ * struct ktrepl_where - what one CPU has found
+ * @node:   the node it should fetch from
+ * @text:   mark fetched as an instruction
+ * @rodata: mark read
+ * @root:   node of its root table
+ * @ok:     every leaf is the one that it should be
+ */
+struct ktrepl_where {
+	struct ktrepl_node *node;
+	u32 text;
+	u32 rodata;
+	int root;
+	bool ok;
+};
+
+static bool ktrepl_walk_ok(pgd_t *root, const struct ktrepl_set *set, int nid)
+{
+	struct ktrepl_walk w, m;
+	unsigned long addr, index;
+	struct page *page;
+
+	for (addr = set->start; addr < set->end; addr += w.size) {
+		index = ktrepl_set_index(set, addr);
+		if (!ktrepl_walk(root, addr, nid, &w) ||
+		    !ktrepl_walk(init_mm.pgd, addr, nid, &m))
+			return false;
+		page = nid == NUMA_NO_NODE || test_bit(index, set->dead) ?
+			NULL : ktrepl_set_copy(set, nid, index);
+		if (w.size != m.size ||
+		    pgprot_val(w.prot) != pgprot_val(m.prot) ||
+		    w.pfn != (page ? page_to_pfn(page) : m.pfn))
+			return false;
+		if (page && (w.remote || page_to_nid(page) != nid))
+			return false;
+	}
+	return true;
+}
+
+/* Runs on the CPU, from an IPI. */
+static void ktrepl_where_cpu(void *data)
+{
+	struct ktrepl_where *w = data;
+	pgd_t *root = arch_ktrepl_cpu_root();
+	struct ktrepl_set *set;
+
+	w->node = this_cpu_read(ktrepl_cpu_home);
+	w->text = arch_ktrepl_marker();
+	w->rodata = ktrepl_marker_rodata;
+	w->root = page_to_nid(virt_to_page(root));
+	w->ok = true;
+	list_for_each_entry(set, &ktrepl_sets, list)
+		if (ktrepl_in_hull(set->start))
+			w->ok &= ktrepl_walk_ok(root, set, w->node ?
+						w->node->nid : NUMA_NO_NODE);
+}
+
+/* Writes a different mark into the master and each copy. */
+static void ktrepl_mark(unsigned long addr, u32 (*code)(u32 val))
+{
+	struct ktrepl_set *set = ktrepl_set_find(addr);
+	struct page *copy;
+	u32 mark;
+	int nid;
+
+	mark = code(KTREPL_MARK_MASTER);
+	arch_ktrepl_write(ktrepl_master_page(addr), offset_in_page(addr),
+			  &mark, sizeof(mark));
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		copy = ktrepl_set_copy(set, nid, ktrepl_set_index(set, addr));
+		if (!copy)
+			continue;
+		mark = code(KTREPL_MARK_NODE(nid));
+		arch_ktrepl_write(copy, offset_in_page(addr), &mark,
+				  sizeof(mark));
+	}
+}
+
+static u32 ktrepl_mark_plain(u32 val)
+{
+	return val;
+}
+
+/* One ordinary poke; then all copies hold what the master holds? */
+static bool ktrepl_heal(unsigned long addr, u32 val)
+{
+	struct ktrepl_set *set = ktrepl_set_find(addr);
+	unsigned int off = offset_in_page(addr);
+	struct page *copy;
+	bool same = true;
+	int nid;
+
+	arch_ktrepl_poke((void *)addr, &val, sizeof(val));
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		copy = ktrepl_set_copy(set, nid, ktrepl_set_index(set, addr));
+		if (copy)
+			same &= !memcmp(page_address(copy) + off, &val,
+					sizeof(val));
+	}
+	return same;
+}
+
+static int ktrepl_mark_nid(u32 mark, unsigned long addr)
+{
+	if (mark == KTREPL_MARK_MASTER)
+		return page_to_nid(ktrepl_master_page(addr));
+	return mark - KTREPL_MARK_NODE(0);
+}
+
+/**
+ * ktrepl_where_show - prove for each CPU which node it executes from
+ * @m: where to write
+ *
+ * Context: Process context, cpus_read_lock and ktrepl_mutex held; takes
+ * text_mutex for as long as the copies differ.
+ */
+void ktrepl_where_show(struct seq_file *m)
+{
+	unsigned long text = (unsigned long)ktrepl_info->marker;
+	unsigned long rodata = (unsigned long)&ktrepl_marker_rodata;
+	struct ktrepl_where w;
+	bool healed = true;
+	u32 code;
+	int cpu;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if (!text || !ktrepl_set_find(text) || !ktrepl_set_find(rodata))
+		return;
+	code = *(u32 *)text;
+
+	mutex_lock(&text_mutex);
+	ktrepl_mark(text, arch_ktrepl_marker_code);
+	ktrepl_mark(rodata, ktrepl_mark_plain);
+	arch_ktrepl_sync();
+	for_each_online_cpu(cpu) {
+		if (smp_call_function_single(cpu, ktrepl_where_cpu, &w, true))
+			continue;
+		seq_printf(m, "cpu %d node %d expect %d text %d rodata %d root %d walk %s\n",
+			   cpu, ktrepl_cpu_node(cpu),
+			   ktrepl_node_home(ktrepl_cpu_node(cpu)),
+			   ktrepl_mark_nid(w.text, text),
+			   ktrepl_mark_nid(w.rodata, rodata), w.root,
+			   w.ok ? "ok" : "bad");
+	}
+	healed &= ktrepl_heal(text, code);
+	healed &= ktrepl_heal(rodata, 0);
+	arch_ktrepl_sync();
+	mutex_unlock(&text_mutex);
+	seq_printf(m, "healed %s\n", healed ? "yes" : "no");
+}
