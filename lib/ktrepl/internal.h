@@ -52,6 +52,7 @@ struct gen_pool;
  * @nid:	  node id
  * @stat:	  counters, enum ktrepl_stat
  * @arena:	  memory for copies; NULL while off; ktrepl_mutex
+ * @chunks:	  pages of @arena, by page->lru; ktrepl_mutex
  * @root:	  kernel root with private leaves, or NULL; ktrepl_mutex and
  *		  ktrepl_pt_lock
  * @tables:	  cloned tables, by page->lru; ktrepl_mutex
@@ -68,6 +69,7 @@ struct ktrepl_node {
 	int nid;
 	atomic_long_t stat[KTREPL_NR_STATS];
 	struct gen_pool *arena;
+	struct list_head chunks;
 	pgd_t *root;
 	struct list_head tables;
 	cpumask_t cpus;

@@ -207,6 +207,7 @@ int ktrepl_nodes_init(void)
 		if (!node)
 			return -ENOMEM;
 		node->nid = nid;
+		INIT_LIST_HEAD(&node->chunks);
 		INIT_LIST_HEAD(&node->tables);
 		ktrepl_roots_node_init(node);
 		ktrepl_nodes[nid] = node;
@@ -304,6 +305,15 @@ void ktrepl_uncharge(struct ktrepl_node *node, enum ktrepl_stat stat,
 #define KTREPL_CHUNK_ORDER	min_t(unsigned int, PMD_SHIFT - PAGE_SHIFT, \
 				      MAX_PAGE_ORDER)
 
+static void ktrepl_chunk_free(struct ktrepl_node *node, struct page *page,
+			      unsigned int order)
+{
+	ktrepl_uncharge(node, KTREPL_STAT_SPARE, PAGE_SIZE << order);
+	/* A page that stayed read-only would kill its next owner. */
+	if (!WARN_ON_ONCE(arch_ktrepl_protect(page, 1 << order, false)))
+		__free_pages(page, order);
+}
+
 static bool ktrepl_chunk_add(struct ktrepl_node *node, size_t size,
 			     unsigned int order)
 {
@@ -317,18 +327,19 @@ static bool ktrepl_chunk_add(struct ktrepl_node *node, size_t size,
 				__GFP_NORETRY | __GFP_SKIP_KASAN, order);
 	if (!page)
 		goto uncharge;
+	/* After an error, some of the pages may be read-only. */
 	if (arch_ktrepl_protect(page, 1 << order, true))
 		goto free;
 	if (gen_pool_add(node->arena, (unsigned long)page_address(page), bytes,
 			 ktrepl_gfp_node(node->nid)))
-		goto unprotect;
+		goto free;
+	set_page_private(page, order);
+	list_add(&page->lru, &node->chunks);
 	return true;
 
-unprotect:
-	if (WARN_ON_ONCE(arch_ktrepl_protect(page, 1 << order, false)))
-		goto uncharge;
 free:
-	__free_pages(page, order);
+	ktrepl_chunk_free(node, page, order);
+	return false;
 uncharge:
 	ktrepl_uncharge(node, KTREPL_STAT_SPARE, bytes);
 	return false;
@@ -397,19 +408,6 @@ void ktrepl_free(struct ktrepl_node *node, enum ktrepl_stat stat,
 	atomic_long_add(size, &node->stat[KTREPL_STAT_SPARE]);
 }
 
-static void ktrepl_chunk_free(struct gen_pool *pool,
-			      struct gen_pool_chunk *chunk, void *data)
-{
-	size_t bytes = chunk->end_addr - chunk->start_addr + 1;
-	struct page *page = virt_to_page((void *)chunk->start_addr);
-	struct ktrepl_node *node = data;
-
-	ktrepl_uncharge(node, KTREPL_STAT_SPARE, bytes);
-	/* A page that stays read-only would kill its next owner. */
-	if (!WARN_ON_ONCE(arch_ktrepl_protect(page, bytes >> PAGE_SHIFT, false)))
-		__free_pages(page, get_order(bytes));
-}
-
 /**
  * ktrepl_arena_destroy - give a node's arena back to the system
  * @node: the node; every copy has been freed
@@ -418,6 +416,8 @@ static void ktrepl_chunk_free(struct gen_pool *pool,
  */
 void ktrepl_arena_destroy(struct ktrepl_node *node)
 {
+	struct page *page, *next;
+
 	lockdep_assert_held(&ktrepl_mutex);
 
 	if (!node->arena)
@@ -425,7 +425,10 @@ void ktrepl_arena_destroy(struct ktrepl_node *node)
 	if (WARN_ON_ONCE(gen_pool_avail(node->arena) !=
 			 gen_pool_size(node->arena)))
 		return;
-	gen_pool_for_each_chunk(node->arena, ktrepl_chunk_free, node);
 	gen_pool_destroy(node->arena);
 	node->arena = NULL;
+	list_for_each_entry_safe(page, next, &node->chunks, lru) {
+		list_del(&page->lru);
+		ktrepl_chunk_free(node, page, page_private(page));
+	}
 }

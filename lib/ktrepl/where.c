@@ -26,8 +26,7 @@
 #define KTREPL_MARK_MASTER	0x7fff
 #define KTREPL_MARK_NODE(nid)	((nid) + 1)
 
-/* Alone in its cache line, and never known to the compiler. */
-static const volatile u32 ktrepl_marker_rodata ____cacheline_aligned = 0;
+static const u32 ktrepl_marker_rodata ____cacheline_aligned;
 
 /**
  * struct ktrepl_where - what one CPU has found
@@ -77,7 +76,7 @@ static void ktrepl_where_cpu(void *data)
 
 	w->node = this_cpu_read(ktrepl_cpu_home);
 	w->text = arch_ktrepl_marker();
-	w->rodata = ktrepl_marker_rodata;
+	w->rodata = READ_ONCE(ktrepl_marker_rodata);
 	w->root = page_to_nid(virt_to_page(root));
 	w->ok = true;
 	list_for_each_entry(set, &ktrepl_sets, list)
@@ -86,7 +85,7 @@ static void ktrepl_where_cpu(void *data)
 						w->node->nid : NUMA_NO_NODE);
 }
 
-/* Writes a different mark into the master and each copy. */
+/* Writes a different mark into the master and each copy, one by one. */
 static void ktrepl_mark(unsigned long addr, u32 (*code)(u32 val))
 {
 	struct ktrepl_set *set = ktrepl_set_find(addr);
