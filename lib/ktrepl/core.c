@@ -142,21 +142,6 @@ static void ktrepl_detach_cpu(void *unused)
 	ktrepl_set_home(NULL);
 }
 
-/* Copies and tables of a node; it stays without where memory is short. */
-static void ktrepl_node_build(struct ktrepl_node *node)
-{
-	struct ktrepl_set *set;
-
-	if (ktrepl_node_taking_part(node->nid))
-		list_for_each_entry(set, &ktrepl_sets, list)
-			ktrepl_set_populate(set, node->nid);
-	if (ktrepl_node_map(node))
-		pr_warn("node %d: no memory for page tables: it uses the master\n",
-			node->nid);
-	if (node->root)
-		ktrepl_roots_node_start(node);
-}
-
 static void ktrepl_node_tear_down(struct ktrepl_node *node)
 {
 	struct ktrepl_set *set;
@@ -165,7 +150,33 @@ static void ktrepl_node_tear_down(struct ktrepl_node *node)
 	list_for_each_entry(set, &ktrepl_sets, list)
 		ktrepl_set_depopulate(set, node->nid);
 	ktrepl_arena_destroy(node);
-	cpumask_clear(&node->cpus);
+}
+
+/*
+ * Tables and copies of a node.  Where memory is short some copies are missing,
+ * or the node uses the master altogether.
+ */
+static void ktrepl_node_build(struct ktrepl_node *node)
+{
+	struct ktrepl_set *set;
+
+	if (!ktrepl_node_taking_part(node->nid) || node->root)
+		return;
+	if (ktrepl_node_map(node))
+		goto fail;
+	list_for_each_entry(set, &ktrepl_sets, list)
+		ktrepl_set_populate(set, node->nid);
+	if (!node->root)
+		return;
+	if (ktrepl_node_install(node))
+		goto fail;
+	ktrepl_roots_node_start(node);
+	return;
+
+fail:
+	ktrepl_node_tear_down(node);
+	pr_warn("node %d: no memory for page tables: it uses the master\n",
+		node->nid);
 }
 
 /* A CPU is about to come: its node may be new. */
@@ -267,9 +278,12 @@ static void ktrepl_switch_off(enum ktrepl_state state)
 	on_each_cpu(ktrepl_detach_cpu, NULL, true);
 	ktrepl_roots_stop();
 	ktrepl_objects_switch(false);
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		if (ktrepl_nodes[nid])
-			ktrepl_node_tear_down(ktrepl_nodes[nid]);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		if (!ktrepl_nodes[nid])
+			continue;
+		ktrepl_node_tear_down(ktrepl_nodes[nid]);
+		cpumask_clear(&ktrepl_nodes[nid]->cpus);
+	}
 	static_branch_disable_cpuslocked(&ktrepl_key);
 }
 

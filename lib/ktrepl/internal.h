@@ -62,6 +62,7 @@ struct gen_pool;
  * @nr_ready:	  number of spare roots
  * @want_ready:	  how many there should be
  * @missed:	  a CPU found no spare root
+ * @retry:	  after a failure, when to try again, in jiffies
  * @kick:	  asks for @refill from under the runqueue lock
  * @refill:	  allocates spare roots
  */
@@ -79,6 +80,7 @@ struct ktrepl_node {
 	unsigned int nr_ready;
 	unsigned int want_ready;
 	bool missed;
+	unsigned long retry;
 	struct irq_work kick;
 	struct work_struct refill;
 #endif
@@ -193,6 +195,7 @@ void ktrepl_where_show(struct seq_file *m);
 unsigned long ktrepl_leaf_size(unsigned long addr);
 bool ktrepl_in_hull(unsigned long addr);
 int ktrepl_node_map(struct ktrepl_node *node);
+int ktrepl_node_install(struct ktrepl_node *node);
 void ktrepl_node_unmap(struct ktrepl_node *node);
 pgd_t *ktrepl_root_alloc(struct ktrepl_node *node, pgd_t *from);
 void ktrepl_root_free(struct ktrepl_node *node, pgd_t *root);
@@ -223,6 +226,11 @@ static inline unsigned long ktrepl_leaf_size(unsigned long addr)
 }
 
 static inline int ktrepl_node_map(struct ktrepl_node *node)
+{
+	return 0;
+}
+
+static inline int ktrepl_node_install(struct ktrepl_node *node)
 {
 	return 0;
 }

@@ -313,49 +313,60 @@ static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 	return true;
 }
 
-static bool ktrepl_map_set(struct ktrepl_node *node, struct ktrepl_set *set)
+/* Leaves of a set, where the master is not on the node already. */
+#define ktrepl_for_each_away(set, nid, addr)				\
+	for ((addr) = (set)->start; (addr) < (set)->end;		\
+	     (addr) = ALIGN((addr) + 1, ktrepl_leaf_size(addr)))	\
+		if (ktrepl_page_node(ktrepl_master_page(addr)) != (nid))
+
+static bool ktrepl_clone_paths(struct ktrepl_node *node)
 {
-	unsigned long addr, flags;
+	struct ktrepl_set *set;
+	unsigned long addr;
 
 	/* Only what ktrepl_sync_leaf() keeps true may be mapped privately. */
-	if (!ktrepl_in_hull(set->start))
-		return true;
-	for (addr = set->start; addr < set->end;
-	     addr = ALIGN(addr + 1, ktrepl_leaf_size(addr))) {
-		if (!ktrepl_set_copy(set, node->nid,
-				     ktrepl_set_index(set, addr)))
+	list_for_each_entry(set, &ktrepl_sets, list) {
+		if (!ktrepl_in_hull(set->start))
 			continue;
-		if (!ktrepl_clone_path(node, addr))
-			return false;
-		raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-		ktrepl_sync_node(node, addr);
-		raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
+		for (addr = set->start; addr < set->end;
+		     addr = ALIGN(addr + 1, PMD_SIZE))
+			if (!ktrepl_clone_path(node, addr))
+				return false;
 	}
 	return true;
 }
 
+static bool ktrepl_all_local(const struct ktrepl_node *node)
+{
+	struct ktrepl_set *set;
+	unsigned long addr;
+
+	list_for_each_entry(set, &ktrepl_sets, list)
+		if (ktrepl_in_hull(set->start))
+			ktrepl_for_each_away(set, node->nid, addr)
+				return false;
+	return true;
+}
+
 /**
- * ktrepl_node_map - build the kernel root of a node
- * @node: the node, whose sets have been populated
+ * ktrepl_node_map - build the kernel root of a node and the tables below
+ * @node: the node
  *
- * A node without any copy gets no root: its CPUs use the master's.
+ * No copy is mapped yet.  The tables come first, because copies are of no use
+ * without them, while the tables are with any number of copies.  A node that
+ * holds the whole master gets no root: its CPUs use the master's.
  *
  * Context: Process context, ktrepl_mutex held.
  * Return: 0 or -ENOMEM, with nothing left behind.
  */
 int ktrepl_node_map(struct ktrepl_node *node)
 {
-	struct ktrepl_set *set;
-	bool copies = false;
 	pgd_t *root;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	list_for_each_entry(set, &ktrepl_sets, list)
-		copies |= !!set->copy[node->nid];
-	if (!copies || node->root)
+	if (node->root || ktrepl_all_local(node))
 		return 0;
-
 	root = ktrepl_root_alloc(node, init_mm.pgd);
 	if (!root)
 		return -ENOMEM;
@@ -364,16 +375,36 @@ int ktrepl_node_map(struct ktrepl_node *node)
 	node->root = root;
 	raw_spin_unlock_irq(&ktrepl_pt_lock);
 
-	list_for_each_entry(set, &ktrepl_sets, list)
-		if (!ktrepl_map_set(node, set))
-			goto unmap;
-	if (arch_ktrepl_node_finish(node->nid, node->root))
-		goto unmap;
-	return 0;
-
-unmap:
+	if (ktrepl_clone_paths(node))
+		return 0;
 	ktrepl_node_unmap(node);
 	return -ENOMEM;
+}
+
+/**
+ * ktrepl_node_install - map the copies of a node
+ * @node: the node, with a root that no CPU has loaded yet
+ *
+ * Context: Process context, ktrepl_mutex held.
+ * Return: 0 or -ENOMEM.
+ */
+int ktrepl_node_install(struct ktrepl_node *node)
+{
+	unsigned long addr, flags;
+	struct ktrepl_set *set;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	list_for_each_entry(set, &ktrepl_sets, list) {
+		if (!ktrepl_in_hull(set->start))
+			continue;
+		ktrepl_for_each_away(set, node->nid, addr) {
+			raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
+			ktrepl_sync_node(node, addr);
+			raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
+		}
+	}
+	return arch_ktrepl_node_finish(node->nid, node->root);
 }
 
 /**

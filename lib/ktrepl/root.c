@@ -189,8 +189,10 @@ static void ktrepl_refill_fn(struct work_struct *work)
 
 	while (READ_ONCE(node->nr_ready) < node->want_ready) {
 		root = ktrepl_root_create(node);
-		if (!root)
+		if (!root) {
+			WRITE_ONCE(node->retry, jiffies + HZ);
 			break;
+		}
 		if (!ktrepl_ready_push(root, false)) {
 			ktrepl_root_destroy(root);
 			break;
@@ -231,7 +233,8 @@ static pgd_t *ktrepl_root_make(struct mm_struct *mm, struct ktrepl_node *node)
 	struct ktrepl_root *root, *spare = ktrepl_ready_pop(node);
 
 	/* Under the runqueue lock work cannot be queued directly. */
-	if (READ_ONCE(node->nr_ready) < node->want_ready / 2)
+	if (READ_ONCE(node->nr_ready) < node->want_ready / 2 &&
+	    time_after_eq(jiffies, READ_ONCE(node->retry)))
 		irq_work_queue(&node->kick);
 	if (!spare) {
 		atomic_long_inc(&ktrepl_roots_missed);
@@ -512,6 +515,7 @@ void ktrepl_roots_init(void)
 void ktrepl_roots_node_start(struct ktrepl_node *node)
 {
 	node->want_ready = 16 + 4 * cpumask_weight(&node->cpus);
+	node->retry = jiffies;
 	if (enable_work(&node->refill)) {
 		queue_work(system_unbound_wq, &node->refill);
 		flush_work(&node->refill);
