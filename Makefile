@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0
+
+export ARCH NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
+
+.PHONY: help setup image run shell kunit suites static check check-all bench clean
+
+help:
+	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
+	@echo '              show that every CPU runs node-local text; fails if one does not'
+	@echo 'make check    all tests that CI runs; the last line has the counts'
+	@echo
+	@echo 'make setup     install what is missing, unpack the kernel'
+	@echo 'make image     build the kernel; the last line is the path of the image'
+	@echo 'make shell     a prompt in the machine of make run'
+	@echo 'make kunit     one cell of the KUnit matrix: ARCH=x86_64|um TOPOLOGY=...'
+	@echo 'make suites    the KUnit suites after boot, on protected text'
+	@echo 'make static    checkpatch, W=1, sparse, coccinelle, kernel-doc, shellcheck'
+	@echo 'make check-all all topologies and modes; hours'
+	@echo 'make bench     cost as instruction counts: not built, off, on'
+	@echo 'make clean     remove build/'
+	@echo
+	@echo 'ARCH=x86_64         architecture (um: make kunit only)'
+	@echo 'NODES=2 CPUS=4      machine; or TOPOLOGY=2n4c|4n8c|8n8c|memless0|memless1|'
+	@echo '                    cpuless0|cpuless2|dist'
+	@echo 'APPEND="..."        more words for the kernel command line, e.g. "nokaslr pti=on"'
+	@echo 'CONFIG=run          scripts/configs: run, or debug, kasan, fault joined by "-"'
+	@echo 'BREAK=poke|clone    break the kernel on purpose: the proof must fail'
+	@echo 'MEM=2048 TIMEOUT=300 JOBS=...'
+
+setup:
+	@scripts/setup
+
+image: setup
+	@scripts/build
+
+run: image
+	@scripts/run proof
+
+shell: image
+	@scripts/run shell
+
+suites: image
+	@scripts/suites
+
+kunit: setup
+	@scripts/kunit
+
+static: setup
+	@scripts/static
+
+check: setup
+	@scripts/check
+
+check-all: setup
+	@scripts/check all
+
+bench: setup
+	@scripts/bench
+
+clean:
+	rm -rf build
