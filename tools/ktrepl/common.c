@@ -71,6 +71,12 @@ void print_version_and_exit(void)
 	exit(EXIT_OK);
 }
 
+void exec_noop_check(int argc, char **argv)
+{
+	if (argc == 2 && !strcmp(argv[1], EXEC_NOOP))
+		_exit(EXIT_OK);
+}
+
 /* === Failed checks ======================================================= */
 
 static pthread_mutex_t fail_lock = PTHREAD_MUTEX_INITIALIZER;

@@ -38,6 +38,13 @@ void die_usage(const char *fmt, ...) __printf(1, 2) __noreturn;
 void print_version_and_exit(void) __noreturn;
 
 /*
+ * Programs that execute themselves as "something short" do so with this one
+ * argument, and call exec_noop_check() first thing in main().
+ */
+#define EXEC_NOOP	"--noop"
+void exec_noop_check(int argc, char **argv);
+
+/*
  * A failed check: said at once on stderr and kept, so that the exit code and
  * the JSON report can tell. Safe to call from several threads.
  */

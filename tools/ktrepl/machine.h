@@ -48,6 +48,7 @@ void ktr_require_control(void);
 /*
  * Kernel messages from kmsg_start() on. kmsg_check() reports each that tells
  * of a defect through fail() and returns their number; so does a new taint.
+ * Without kmsg_start() it does nothing.
  */
 void kmsg_start(void);
 unsigned int kmsg_check(void);

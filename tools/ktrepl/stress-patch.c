@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ktrepl-stress: everything user space can do that makes the kernel patch its
+ * own text. Each activity leaves things as it found them.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "stress.h"
+
+/* === keys: a sysctl with a static key behind it ========================== */
+
+#define SCHEDSTATS	"/proc/sys/kernel/sched_schedstats"
+
+static const char *keys_obstacle(void)
+{
+	return access(SCHEDSTATS, W_OK) ? "no " SCHEDSTATS : NULL;
+}
+
+static void keys_run(struct activity *a)
+{
+	char *old = read_text(SCHEDSTATS, NULL);
+	char *now;
+	bool on = false;
+	int err;
+
+	while (stress_going(a)) {
+		on = !on;
+		err = write_text(SCHEDSTATS, on ? "1" : "0");
+		now = read_text(SCHEDSTATS, NULL);
+		if (err || !now || *now != '0' + on)
+			fail("keys: " SCHEDSTATS " cannot be set to %d", on);
+		free(now);
+		stress_count(a, 0);
+		sleep_us(rng_below(&a->rng, 5000));
+	}
+	if (old)
+		write_text(SCHEDSTATS, old);
+	free(old);
+}
+
+static struct activity keys = {
+	.name = "keys",
+	.help = "flip the static key of sched_schedstats",
+	.counter = { "static keys flipped" },
+	.obstacle = keys_obstacle,
+	.run = keys_run,
+	.by_default = true,
+};
+
+/* === preempt: static calls of the preemption model ======================= */
+
+#define PREEMPT		"/sys/kernel/debug/sched/preempt"
+
+static const char *preempt_obstacle(void)
+{
+	return access(PREEMPT, W_OK) ?
+		"no " PREEMPT " (CONFIG_PREEMPT_DYNAMIC)" : NULL;
+}
+
+/* The file reads "none voluntary (full)". */
+static void preempt_run(struct activity *a)
+{
+	char *text = read_text(PREEMPT, NULL);
+	struct words modes = { 0 };
+	const char *old = NULL;
+	size_t i, len;
+	int err;
+
+	if (text) {
+		text[strcspn(text, "\n")] = '\0';
+		words_split(text, &modes);
+	}
+	for (i = 0; i < modes.nr; i++) {
+		len = strlen(modes.w[i]);
+		if (*modes.w[i] != '(' || len < 2)
+			continue;
+		modes.w[i][len - 1] = '\0';
+		old = ++modes.w[i];
+	}
+	while (modes.nr && stress_going(a)) {
+		i = rng_below(&a->rng, modes.nr);
+		err = write_text(PREEMPT, modes.w[i]);
+		if (err)
+			fail("preempt: %s: %s", modes.w[i], strerror(-err));
+		stress_count(a, 0);
+		sleep_us(rng_below(&a->rng, 20000));
+	}
+	if (old)
+		write_text(PREEMPT, old);
+	words_free(&modes);
+	free(text);
+}
+
+static struct activity preempt = {
+	.name = "preempt",
+	.help = "change the preemption model (static calls)",
+	.counter = { "preemption models set" },
+	.obstacle = preempt_obstacle,
+	.run = preempt_run,
+	.by_default = true,
+};
+
+/* === tracefs ============================================================= */
+
+static const char *tracefs(void)
+{
+	static const char * const places[] = {
+		"/sys/kernel/tracing", "/sys/kernel/debug/tracing",
+	};
+	size_t i;
+	char *path;
+	bool ok;
+
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		path = xasprintf("%s/trace", places[i]);
+		ok = !access(path, W_OK);
+		free(path);
+		if (ok)
+			return places[i];
+	}
+	return NULL;
+}
+
+static char *trace_read(const char *file)
+{
+	char *path = xasprintf("%s/%s", tracefs(), file);
+	char *text = read_text(path, NULL);
+
+	free(path);
+	return text;
+}
+
+static int trace_write(const char *file, const char *text)
+{
+	char *path = xasprintf("%s/%s", tracefs(), file);
+	int err = write_text(path, text);
+
+	free(path);
+	return err;
+}
+
+/* Files that are lists are emptied by opening them so. */
+static void trace_truncate(const char *file)
+{
+	char *path = xasprintf("%s/%s", tracefs(), file);
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	free(path);
+}
+
+static const char *trace_obstacle(const char *file, const char *why)
+{
+	char *text;
+
+	if (!tracefs())
+		mount("none", "/sys/kernel/tracing", "tracefs", 0, NULL);
+	if (!tracefs())
+		return "no tracefs";
+	text = trace_read(file);
+	free(text);
+	return text ? NULL : why;
+}
+
+/* === events: tracepoints are static calls behind static keys ============= */
+
+static const char * const events[] = {
+	"events/sched/sched_switch/enable",
+	"events/sched/sched_wakeup/enable",
+	"events/sched/sched_process_fork/enable",
+	"events/kmem/kmalloc/enable",
+	"events/kmem/kmem_cache_alloc/enable",
+	"events/irq/softirq_entry/enable",
+	"events/timer/hrtimer_start/enable",
+	"events/raw_syscalls/sys_enter/enable",
+	"events/exceptions/page_fault_user/enable",
+};
+
+static const char *events_obstacle(void)
+{
+	return trace_obstacle(events[0], "no trace events");
+}
+
+static void events_run(struct activity *a)
+{
+	size_t i;
+	int err;
+
+	while (stress_going(a)) {
+		i = rng_below(&a->rng, ARRAY_SIZE(events));
+		err = trace_write(events[i], rng_below(&a->rng, 2) ? "1" : "0");
+		if (err && err != -ENOENT)
+			fail("events: %s: %s", events[i], strerror(-err));
+		if (!err)
+			stress_count(a, 0);
+		sleep_us(rng_below(&a->rng, 5000));
+	}
+	for (i = 0; i < ARRAY_SIZE(events); i++)
+		trace_write(events[i], "0");
+	trace_truncate("trace");
+}
+
+static struct activity trace_events = {
+	.name = "events",
+	.help = "enable and disable trace events",
+	.counter = { "trace events switched" },
+	.obstacle = events_obstacle,
+	.run = events_run,
+	.by_default = true,
+};
+
+/* === kprobes ============================================================= */
+
+/*
+ * Nothing else here calls getppid(): a hit is that of the CPU asked. A probe at
+ * the entry sits on the ftrace site, one further on writes a breakpoint (or a jump,
+ * where probes are optimised).
+ */
+static const char * const getppid_names[] = {
+	"__x64_sys_getppid", "__arm64_sys_getppid", "__do_sys_getppid",
+	"sys_getppid",
+};
+
+#define PROBE_GROUP	"ktrepl_stress"
+
+static const char *probe_symbol;
+static unsigned int probe_offset;	/* past the entry; 0 if none is found */
+
+static int probe_add(const char *symbol, unsigned int offset)
+{
+	char *text = xasprintf("p:" PROBE_GROUP "/p %s+%u\n", symbol, offset);
+	int err = trace_write("kprobe_events", text);
+
+	free(text);
+	return err;
+}
+
+static int probe_remove(void)
+{
+	return trace_write("kprobe_events", "-:" PROBE_GROUP "/p\n");
+}
+
+static int probe_enable(bool on)
+{
+	return trace_write("events/" PROBE_GROUP "/p/enable", on ? "1" : "0");
+}
+
+static const char *kprobes_obstacle(void)
+{
+	const char *why = trace_obstacle("kprobe_events",
+					 "no kprobe_events (CONFIG_KPROBE_EVENTS)");
+	size_t i;
+
+	if (why)
+		return why;
+	for (i = 0; i < ARRAY_SIZE(getppid_names) && !probe_symbol; i++) {
+		if (probe_add(getppid_names[i], 0))
+			continue;
+		probe_remove();
+		probe_symbol = getppid_names[i];
+	}
+	if (!probe_symbol)
+		return "no probe can be set on getppid";
+	/* The kernel refuses what is not the start of an instruction. */
+	for (i = 5; i < 24 && !probe_offset; i++) {
+		if (probe_add(probe_symbol, i))
+			continue;
+		probe_remove();
+		probe_offset = i;
+	}
+	return NULL;
+}
+
+/* Lines of kprobe_profile: name, hits, misses. */
+static u64 probe_hits(void)
+{
+	char *text = trace_read("kprobe_profile");
+	char *rest = text, *line;
+	struct words words;
+	u64 hits = 0;
+
+	while (text && (line = strsep(&rest, "\n"))) {
+		words_split(line, &words);
+		if (words.nr >= 2 && !strcmp(words.w[0], "p"))
+			parse_u64(words.w[1], 10, &hits);
+		words_free(&words);
+	}
+	free(text);
+	return hits;
+}
+
+/* Every CPU must run into the probe, whichever copy it executes. */
+static void probe_all_cpus(struct activity *a)
+{
+	const struct idlist *cpus = &stress.machine.cpus;
+	u64 before, hits;
+	size_t i;
+	int cpu;
+
+	for (i = 0; (cpu = idlist_nth(cpus, i)) >= 0; i++) {
+		if (!stress_on_cpu(a, cpu))
+			continue;
+		before = probe_hits();
+		syscall(SYS_getppid);
+		hits = probe_hits();
+		if (hits == before)
+			fail("kprobes: cpu %d did not hit the enabled probe",
+			     cpu);
+		stress_count(a, 1);
+	}
+}
+
+static void kprobes_run(struct activity *a)
+{
+	unsigned int offset;
+	int err;
+
+	while (stress_going(a)) {
+		offset = rng_below(&a->rng, 2) ? probe_offset : 0;
+		err = probe_add(probe_symbol, offset);
+		if (!err)
+			err = probe_enable(true);
+		if (err) {
+			fail("kprobes: %s+%u: %s", probe_symbol, offset,
+			     strerror(-err));
+			probe_remove();
+			return;
+		}
+		probe_all_cpus(a);
+		err = probe_enable(false);
+		if (!err)
+			err = probe_remove();
+		if (err) {
+			fail("kprobes: the probe stays: %s", strerror(-err));
+			return;
+		}
+		stress_count(a, 0);
+		sleep_us(rng_below(&a->rng, 5000));
+	}
+}
+
+static struct activity kprobes = {
+	.name = "kprobes",
+	.help = "set probes, hit them on every CPU, remove them",
+	.counter = { "probes set", "probe hits" },
+	.obstacle = kprobes_obstacle,
+	.run = kprobes_run,
+	.by_default = true,
+};
+
+/* === ftrace ============================================================== */
+
+static const char *ftrace_obstacle(void)
+{
+	char *tracers;
+	const char *why;
+
+	why = trace_obstacle("set_ftrace_filter",
+			     "no set_ftrace_filter (CONFIG_DYNAMIC_FTRACE)");
+	if (why)
+		return why;
+	tracers = trace_read("available_tracers");
+	if (!tracers || !strstr(tracers, "function"))
+		why = "no function tracer (CONFIG_FUNCTION_TRACER)";
+	free(tracers);
+	return why;
+}
+
+static void ftrace_run(struct activity *a)
+{
+	static const char * const filters[] = {
+		"vfs_*\n", "*_sched_setaffinity\n", "kmem_cache_*\n",
+		"do_sys_open*\n", "*fault*\n",
+	};
+	unsigned int i;
+	int err;
+
+	while (stress_going(a)) {
+		trace_truncate("set_ftrace_filter");
+		i = rng_below(&a->rng, ARRAY_SIZE(filters));
+		err = trace_write("set_ftrace_filter", filters[i]);
+		/* A pattern may match nothing here. */
+		if (err && err != -EINVAL)
+			fail("ftrace: filter: %s", strerror(-err));
+		if (!err)
+			err = trace_write("current_tracer", "function");
+		if (err == -EINVAL)
+			continue;
+		sleep_us(rng_below(&a->rng, 5000));
+		if (!err)
+			err = trace_write("current_tracer", "nop");
+		if (err)
+			fail("ftrace: tracer: %s", strerror(-err));
+		stress_count(a, 0);
+		sleep_us(rng_below(&a->rng, 5000));
+	}
+	trace_write("current_tracer", "nop");
+	trace_truncate("set_ftrace_filter");
+	trace_truncate("trace");
+}
+
+static struct activity ftrace = {
+	.name = "ftrace",
+	.help = "run the function tracer on sets of functions",
+	.counter = { "function traces" },
+	.obstacle = ftrace_obstacle,
+	.run = ftrace_run,
+	.by_default = true,
+};
+
+struct activity *const patch_activities[] = {
+	&keys, &preempt, &trace_events, &kprobes, &ftrace, NULL
+};

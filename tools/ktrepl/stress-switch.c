@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ktrepl-stress: replication switched on and off, looked at, CPUs unplugged.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "iface.h"
+#include "stress.h"
+
+/* === toggle ============================================================== */
+
+static void toggle_run(struct activity *a)
+{
+	bool on = false;
+	int err;
+
+	while (stress_going(a)) {
+		on = !on;
+		err = ktr_enable_set(on);
+		if (err) {
+			fail("toggle: writing %d to enable: %s", on,
+			     strerror(-err));
+			return;
+		}
+		if (ktr_enable_get() != on) {
+			fail("toggle: enable does not read back as %d", on);
+			return;
+		}
+		stress_count(a, 0);
+		sleep_ms(1 + rng_below(&a->rng, stress.interval_ms));
+	}
+}
+
+static struct activity toggle = {
+	.name = "toggle",
+	.help = "switch replication on and off",
+	.counter = { "toggles" },
+	.run = toggle_run,
+	.by_default = true,
+};
+
+/* === proof =============================================================== */
+
+/* Is the state on, and the same @toggles as before? */
+static bool on_since(u64 *toggles)
+{
+	struct ktr_state state;
+	u64 before = *toggles;
+	bool on;
+
+	on = !ktr_read_state(&state) && state.mode == KTR_ON;
+	*toggles = state.toggles;
+	if (state.mode == KTR_BROKEN)
+		fail("ktrepl is broken: %s", state.reason);
+	ktr_free_state(&state);
+	return on && before == *toggles;
+}
+
+static void proof_verify(struct activity *a)
+{
+	struct ktr_verify verify;
+	int err = ktr_read_verify(&verify);
+
+	if (err && err != -EBADMSG)
+		fail("verify: cannot be read: %s", strerror(-err));
+	else if (verify.different)
+		fail("verify: %llu of %llu pages differ, the first in %s node %d at %llx",
+		     verify.different, verify.compared, verify.d[0].set,
+		     verify.d[0].nid, verify.d[0].va);
+	else if (verify.compared)
+		stress_count(a, 0);
+	else
+		stress_count(a, 2);
+	ktr_free_verify(&verify);
+}
+
+/* Where CPUs are counts only if nobody toggled meanwhile. */
+static void proof_where(struct activity *a)
+{
+	struct ktr_where where;
+	u64 toggles = 0;
+	size_t i;
+	int err;
+
+	on_since(&toggles);
+	err = ktr_read_where(&where);
+	if (on_since(&toggles)) {
+		if (err && err != -EBADMSG)
+			fail("where: cannot be read: %s", strerror(-err));
+		for (i = 0; i < where.nr; i++)
+			ktr_check_cpu(&where.cpu[i]);
+		if (!where.has_healed || !where.healed)
+			fail("where: a poke did not make all copies equal");
+		stress_count(a, 1);
+	}
+	ktr_free_where(&where);
+}
+
+/* One thread for both: where makes copies differ for a moment. */
+static void proof_run(struct activity *a)
+{
+	while (stress_going(a)) {
+		if (rng_below(&a->rng, 4))
+			proof_verify(a);
+		else
+			proof_where(a);
+		sleep_ms(1 + rng_below(&a->rng, stress.verify_ms));
+	}
+}
+
+static struct activity proof = {
+	.name = "proof",
+	.help = "compare copies, prove where CPUs execute",
+	.counter = { "verifications", "proofs", "verifications while off" },
+	.run = proof_run,
+	.by_default = true,
+};
+
+/* === hotplug ============================================================= */
+
+static char *online_file(int cpu)
+{
+	return xasprintf("/sys/devices/system/cpu/cpu%d/online", cpu);
+}
+
+static bool hotpluggable(int cpu)
+{
+	char *path = online_file(cpu);
+	bool ok = !access(path, W_OK);
+
+	free(path);
+	return ok;
+}
+
+static bool set_online(int cpu, bool on)
+{
+	char *path = online_file(cpu);
+	int err, tries = 50;
+
+	/* The kernel says EBUSY while others freeze or change CPUs. */
+	while ((err = write_text(path, on ? "1" : "0")) == -EBUSY && --tries)
+		sleep_ms(20);
+	if (err)
+		fail("hotplug: cpu %d %s: %s", cpu, on ? "online" : "offline",
+		     strerror(-err));
+	free(path);
+	return !err;
+}
+
+static const char *hotplug_obstacle(void)
+{
+	size_t i;
+	int cpu;
+
+	for (i = 0; (cpu = idlist_nth(&stress.machine.cpus, i)) >= 0; i++) {
+		if (hotpluggable(cpu)) {
+			stress.hotplug = true;
+			return NULL;
+		}
+	}
+	return "no CPU can be taken offline";
+}
+
+static void hotplug_run(struct activity *a)
+{
+	int cpu;
+
+	while (stress_going(a)) {
+		cpu = stress_any_cpu(a);
+		if (!hotpluggable(cpu))
+			continue;
+		if (!set_online(cpu, false))
+			return;
+		sleep_ms(rng_below(&a->rng, 50));
+		if (!set_online(cpu, true))
+			return;
+		stress_count(a, 0);
+		sleep_ms(rng_below(&a->rng, 50));
+	}
+}
+
+static struct activity hotplug = {
+	.name = "hotplug",
+	.help = "take CPUs offline and online",
+	.counter = { "CPUs unplugged" },
+	.obstacle = hotplug_obstacle,
+	.run = hotplug_run,
+};
+
+struct activity *const switch_activities[] = {
+	&toggle, &proof, &hotplug, NULL
+};
