@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ktrepl-bench - what system calls cost, one call at a time
+ *
+ * Under -icount shift=0 a tick of the timer is an instruction. Single calls are
+ * measured, many of them, and minimum, median and mode reported: averages would
+ * pick up timer interrupts.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common.h"
+#include "iface.h"
+#include "machine.h"
+#include "timer.h"
+
+struct bench {
+	const char *name, *help;
+	unsigned int divide;	/* of the default number of calls */
+	bool changes_kernel;
+	bool (*start)(void);	/* false if it cannot run here */
+	void (*prepare)(void);	/* before each call, not measured */
+	void (*call)(void);
+	void (*stop)(void);
+	bool wanted, asked;
+};
+
+struct result {
+	u64 min, median, mode, mode_share;	/* share in per cent */
+	unsigned int calls;
+};
+
+static unsigned int nr_calls = 2000;
+static int cpu;
+static bool json;
+
+static void must(bool ok, const char *what)
+{
+	if (!ok)
+		die(EXIT_FAILED, "%s: %s", what, strerror(errno));
+}
+
+/* === Calls =============================================================== */
+
+static void empty_call(void)
+{
+	asm volatile("" : : : "memory");
+}
+
+static void getppid_call(void)
+{
+	syscall(SYS_getppid);
+}
+
+static void open_call(void)
+{
+	int fd = open("/dev/null", O_RDONLY);
+
+	must(fd >= 0 && !close(fd), "/dev/null");
+}
+
+static void on_usr1(int sig)
+{
+	(void)sig;
+}
+
+static bool kill_start(void)
+{
+	signal(SIGUSR1, on_usr1);
+	return true;
+}
+
+static void kill_call(void)
+{
+	kill(getpid(), SIGUSR1);
+}
+
+static void mmap_call(void)
+{
+	char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	must(p != MAP_FAILED, "mmap");
+	__atomic_store_n(p, 1, __ATOMIC_RELAXED);
+	munmap(p, 4096);
+}
+
+/* One page further at each call; the page tables are there already. */
+#define FAULT_PAGES	64
+
+static char *fault_area, *fault_next;
+
+static bool fault_start(void)
+{
+	fault_area = mmap(NULL, FAULT_PAGES * 4096, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	must(fault_area != MAP_FAILED, "mmap");
+	madvise(fault_area, FAULT_PAGES * 4096, MADV_NOHUGEPAGE);
+	fault_next = fault_area;
+	return true;
+}
+
+static void fault_prepare(void)
+{
+	if (fault_next < fault_area + FAULT_PAGES * 4096)
+		return;
+	madvise(fault_area, FAULT_PAGES * 4096, MADV_DONTNEED);
+	fault_area[0] = 1;
+	fault_next = fault_area + 4096;
+}
+
+static void fault_call(void)
+{
+	__atomic_store_n(fault_next, 1, __ATOMIC_RELAXED);
+	fault_next += 4096;
+}
+
+static void fault_stop(void)
+{
+	munmap(fault_area, FAULT_PAGES * 4096);
+}
+
+static void wait_for(pid_t pid)
+{
+	int status;
+
+	must(pid > 0, "fork");
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (status)
+		die(EXIT_FAILED, "a child failed with status %d", status);
+}
+
+static void fork_call(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(0);
+	wait_for(pid);
+}
+
+static void exec_call(void)
+{
+	pid_t pid = vfork();
+
+	if (!pid) {
+		execl("/proc/self/exe", "ktrepl-bench", EXEC_NOOP,
+		      (char *)NULL);
+		_exit(127);
+	}
+	wait_for(pid);
+}
+
+/* === Switches: another process on the same CPU =========================== */
+
+static pid_t peer;
+static int to_peer[2], from_peer[2];
+
+static void peer_stop(void)
+{
+	kill(peer, SIGKILL);
+	waitpid(peer, NULL, 0);
+}
+
+static bool peer_start(void (*run)(void))
+{
+	peer = fork();
+	must(peer >= 0, "fork");
+	if (!peer) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			run();
+	}
+	return true;
+}
+
+static void pipe_answer(void)
+{
+	char byte;
+
+	if (read(to_peer[0], &byte, 1) != 1 || write(from_peer[1], &byte, 1) != 1)
+		_exit(EXIT_FAILED);
+}
+
+static bool pipe_start(void)
+{
+	must(!pipe(to_peer) && !pipe(from_peer), "pipe");
+	return peer_start(pipe_answer);
+}
+
+static void pipe_call(void)
+{
+	char byte = 0;
+
+	must(write(to_peer[1], &byte, 1) == 1 &&
+	     read(from_peer[0], &byte, 1) == 1, "pipe");
+}
+
+static void pipe_stop(void)
+{
+	peer_stop();
+	close(to_peer[0]);
+	close(to_peer[1]);
+	close(from_peer[0]);
+	close(from_peer[1]);
+}
+
+static void yield_call(void)
+{
+	sched_yield();
+}
+
+static bool yield_start(void)
+{
+	return peer_start(yield_call);
+}
+
+/* === Pokes =============================================================== */
+
+#define SCHEDSTATS	"/proc/sys/kernel/sched_schedstats"
+
+static int poke_fd = -1;
+static char poke_old, poke_now;
+
+static bool poke_start(void)
+{
+	poke_fd = open(SCHEDSTATS, O_RDWR);
+	if (poke_fd < 0)
+		return false;
+	must(pread(poke_fd, &poke_old, 1, 0) == 1, SCHEDSTATS);
+	poke_now = poke_old;
+	return true;
+}
+
+/* Every call changes the key: all of its sites are patched, in one batch. */
+static void poke_call(void)
+{
+	poke_now ^= 1;
+	must(pwrite(poke_fd, &poke_now, 1, 0) == 1, SCHEDSTATS);
+}
+
+static void poke_stop(void)
+{
+	must(pwrite(poke_fd, &poke_old, 1, 0) == 1, SCHEDSTATS);
+	close(poke_fd);
+}
+
+static struct bench benches[] = {
+	{ .name = "empty", .help = "nothing: the cost of measuring",
+	  .divide = 1, .call = empty_call },
+	{ .name = "getppid", .help = "getppid()",
+	  .divide = 1, .call = getppid_call },
+	{ .name = "open", .help = "open() and close() of /dev/null",
+	  .divide = 1, .call = open_call },
+	{ .name = "kill", .help = "signal to self, with its handler",
+	  .divide = 1, .start = kill_start, .call = kill_call },
+	{ .name = "switch", .help = "round trip through two pipes: two context switches",
+	  .divide = 1, .start = pipe_start, .call = pipe_call,
+	  .stop = pipe_stop },
+	{ .name = "yield", .help = "sched_yield() to a process that yields, until it is back",
+	  .divide = 1, .start = yield_start, .call = yield_call,
+	  .stop = peer_stop },
+	{ .name = "fault", .help = "minor page fault",
+	  .divide = 1, .start = fault_start, .prepare = fault_prepare,
+	  .call = fault_call, .stop = fault_stop },
+	{ .name = "mmap", .help = "mmap(), touch and munmap() a page",
+	  .divide = 1, .call = mmap_call },
+	{ .name = "fork", .help = "fork(), exit and wait",
+	  .divide = 10, .call = fork_call },
+	{ .name = "exec", .help = "vfork(), exec of this program, exit and wait",
+	  .divide = 20, .call = exec_call },
+	{ .name = "poke", .help = "flip the static key of sched_schedstats: all its sites",
+	  .divide = 20, .changes_kernel = true, .start = poke_start,
+	  .call = poke_call, .stop = poke_stop },
+};
+
+/* === Measuring =========================================================== */
+
+static int u64_compare(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void evaluate(u64 *v, unsigned int n, struct result *r)
+{
+	unsigned int i, run = 0, best = 0;
+
+	qsort(v, n, sizeof(*v), u64_compare);
+	r->calls = n;
+	r->min = v[0];
+	r->median = v[n / 2];
+	r->mode = v[0];
+	for (i = 0; i < n; i++) {
+		run = i && v[i] == v[i - 1] ? run + 1 : 1;
+		if (run > best) {
+			best = run;
+			r->mode = v[i];
+		}
+	}
+	r->mode_share = 100ULL * best / n;
+}
+
+static bool measure(const struct bench *b, struct result *r)
+{
+	unsigned int i, n = nr_calls / b->divide + 1, warm = n / 10 + 3;
+	u64 *v, start;
+
+	if (b->start && !b->start())
+		return false;
+	v = xcalloc(n, sizeof(*v));
+	for (i = 0; i < warm + n; i++) {
+		if (b->prepare)
+			b->prepare();
+		start = timer_read();
+		b->call();
+		start = timer_read() - start;
+		if (i >= warm)
+			v[i - warm] = start;
+	}
+	if (b->stop)
+		b->stop();
+	evaluate(v, n, r);
+	free(v);
+	return true;
+}
+
+/* === Output ============================================================== */
+
+/* The state of replication, so that results can be told apart. */
+static const char *replication(void)
+{
+	static const char *text;
+	struct ktr_state state;
+
+	if (!ktr_available())
+		return "no ktrepl";
+	text = ktr_read_state(&state) ? "?" : ktr_mode_name(state.mode);
+	ktr_free_state(&state);
+	return text;
+}
+
+static void print_result(const struct bench *b, const struct result *r)
+{
+	if (!json) {
+		printf("%-8s %10llu %10llu %10llu %5llu%% %8u  %s\n", b->name,
+		       r->min, r->median, r->mode, r->mode_share, r->calls,
+		       b->help);
+		return;
+	}
+	json_open(b->name, '{');
+	json_u64("min", r->min);
+	json_u64("median", r->median);
+	json_u64("mode", r->mode);
+	json_u64("mode_percent", r->mode_share);
+	json_u64("calls", r->calls);
+	json_close('}');
+}
+
+static void print_start(void)
+{
+	if (!json) {
+		printf("cpu %d, timer %s, replication: %s\n", cpu, TIMER_NAME,
+		       replication());
+		printf("%-8s %10s %10s %10s %6s %8s\n", "call", "min",
+		       "median", "mode", "share", "calls");
+		return;
+	}
+	json_open(NULL, '{');
+	json_int("cpu", cpu);
+	json_str("timer", TIMER_NAME);
+	json_str("replication", replication());
+	json_open("calls", '{');
+}
+
+static void print_end(void)
+{
+	if (!json)
+		return;
+	json_close('}');
+	json_failures();
+	json_close('}');
+}
+
+static void run_benches(void)
+{
+	struct result r;
+	size_t i;
+
+	print_start();
+	for (i = 0; i < ARRAY_SIZE(benches); i++) {
+		if (!benches[i].wanted)
+			continue;
+		if (measure(&benches[i], &r))
+			print_result(&benches[i], &r);
+		else if (benches[i].asked)
+			fail("%s cannot run here", benches[i].name);
+		fflush(stdout);
+	}
+	print_end();
+}
+
+/* === Options ============================================================= */
+
+static const char usage[] =
+"Usage: ktrepl-bench [OPTION]...\n"
+"Measure single system calls on one CPU. Under QEMU with -icount shift=0, the\n"
+"figures are instructions.\n"
+"\n"
+"  -c, --cpu=CPU     run on this CPU (0)\n"
+"  -r, --run=NAME,...  measure these only\n"
+"  -i, --iterations=N  calls of the short ones (2000); longer ones get a tenth\n"
+"                    or a twentieth\n"
+"  -j, --json        print the results as JSON\n"
+"  -h, --help        print this help\n"
+"  -V, --version     print the version\n"
+"\n"
+EXIT_CODES_HELP
+"\n"
+"poke makes the kernel patch itself: it runs if there is ktrepl, or if asked for.\n"
+"\n"
+"Calls:\n";
+
+static void print_usage(void)
+{
+	size_t i;
+
+	fputs(usage, stdout);
+	for (i = 0; i < ARRAY_SIZE(benches); i++)
+		printf("  %-8s %s\n", benches[i].name, benches[i].help);
+}
+
+static void opt_run(char *list)
+{
+	char *item;
+	size_t i;
+
+	while ((item = strsep(&list, ","))) {
+		for (i = 0; i < ARRAY_SIZE(benches); i++) {
+			if (!strcmp(benches[i].name, item))
+				break;
+		}
+		if (i == ARRAY_SIZE(benches))
+			die_usage("there is no call '%s'", item);
+		benches[i].wanted = true;
+		benches[i].asked = true;
+	}
+}
+
+static void choose_default(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(benches); i++)
+		benches[i].wanted = !benches[i].changes_kernel ||
+				    ktr_available();
+}
+
+static void parse_options(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "cpu", required_argument, NULL, 'c' },
+		{ "run", required_argument, NULL, 'r' },
+		{ "iterations", required_argument, NULL, 'i' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 }
+	};
+	bool chosen = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:r:i:jhV", options, NULL)) >= 0) {
+		if (c == 'c') {
+			cpu = opt_number("--cpu", optarg, 0, 1 << 20);
+		} else if (c == 'r') {
+			opt_run(optarg);
+			chosen = true;
+		} else if (c == 'i') {
+			nr_calls = opt_number("--iterations", optarg, 1,
+					      100000000);
+		} else if (c == 'j') {
+			json = true;
+		} else if (c == 'h') {
+			print_usage();
+			exit(EXIT_OK);
+		} else if (c == 'V') {
+			print_version_and_exit();
+		} else {
+			die_usage("bad option");
+		}
+	}
+	if (optind < argc)
+		die_usage("'%s': no arguments are expected", argv[optind]);
+	if (!chosen)
+		choose_default();
+}
+
+int main(int argc, char **argv)
+{
+	int err;
+
+	exec_noop_check(argc, argv);
+	progname_set("ktrepl-bench");
+	parse_options(argc, argv);
+	err = run_on_cpu(cpu);
+	if (err == -EINVAL)
+		die_usage("--cpu: there is no CPU %d online", cpu);
+	if (err)
+		die(EXIT_UNAVAILABLE, "cannot run on cpu %d: %s", cpu,
+		    strerror(-err));
+	run_benches();
+	if (fflush(stdout) || ferror(stdout))
+		die(EXIT_FAILED, "cannot write: %s", strerror(errno));
+	return fail_count() ? EXIT_FAILED : EXIT_OK;
+}
