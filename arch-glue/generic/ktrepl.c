@@ -37,7 +37,7 @@ const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 	ktrepl_generic_info.fake_nodes = fake_nodes;
 	if (!fake_nodes)
 		ktrepl_generic_info.refuse =
-			"no glue for this architecture (ktrepl.fake_nodes=N pretends nodes, for tests)";
+			"no glue for this architecture (see ktrepl.fake_nodes=)";
 	return &ktrepl_generic_info;
 }
 

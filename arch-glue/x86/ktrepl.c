@@ -37,15 +37,15 @@
  */
 
 asm(".pushsection .text, \"ax\"\n"
-    ".balign 64\n"
-    ".skip 3, 0x90\n"
-    ".type arch_ktrepl_marker, @function\n"
-    ".globl arch_ktrepl_marker\n"
-    "arch_ktrepl_marker:\n"
-    "mov $0, %eax\n"
+	".balign 64\n"
+	".skip 3, 0x90\n"
+	".type arch_ktrepl_marker, @function\n"
+	".globl arch_ktrepl_marker\n"
+	"arch_ktrepl_marker:\n"
+	"mov $0, %eax\n"
     ASM_RET
-    ".size arch_ktrepl_marker, . - arch_ktrepl_marker\n"
-    ".popsection\n");
+	".size arch_ktrepl_marker, . - arch_ktrepl_marker\n"
+	".popsection\n");
 
 u32 arch_ktrepl_marker_code(u32 val)
 {

@@ -240,7 +240,7 @@ bool arch_ktrepl_root_fill(pgd_t *root, struct mm_struct *mm);
 void arch_ktrepl_root_sync(pgd_t *root, const void *entry);
 
 /**
- * ktrepl_mm_pgd - the root that this CPU is to load for an mm
+ * __ktrepl_mm_pgd - the root that this CPU is to load for an mm
  * @mm: the mm that is being switched to
  *
  * [A3] The architecture has set this CPU in mm_cpumask(@mm) before, with a full
@@ -253,7 +253,7 @@ void arch_ktrepl_root_sync(pgd_t *root, const void *entry);
 pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm);
 
 /**
- * ktrepl_set_top - an entry of some root table has been written
+ * __ktrepl_set_top - an entry of some root table has been written
  * @entry: the entry
  *
  * Tables that are not the root of a user mm are recognised and ignored.

@@ -23,6 +23,7 @@
 
 /* === Data ================================================================ */
 
+/* See internal.h for what it protects, and its place in the lock order. */
 DEFINE_MUTEX(ktrepl_mutex);
 
 const struct ktrepl_arch_info *ktrepl_info;

@@ -185,7 +185,6 @@ void ktrepl_objects_verify(struct ktrepl_verify *res, struct seq_file *m);
 void ktrepl_objects_switch(bool on);
 const void *ktrepl_object_copy(const struct ktrepl_object *obj, int nid);
 
-
 #ifdef CONFIG_HAVE_ARCH_KTREPL
 
 /* where.c: execution proof */

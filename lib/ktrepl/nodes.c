@@ -27,6 +27,7 @@ const char *const ktrepl_stat_names[] = {
 	[KTREPL_STAT_PAGE_FAIL]	 = "page_alloc_failures",
 	[KTREPL_STAT_PGTBL_FAIL] = "pagetbl_alloc_failures",
 };
+
 static_assert(ARRAY_SIZE(ktrepl_stat_names) == KTREPL_NR_STATS);
 
 /* Made when a node first takes part, kept for ever; ktrepl_mutex. */

@@ -269,6 +269,7 @@ pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm)
 {
 	struct ktrepl_node *node = this_cpu_read(ktrepl_cpu_home);
 	struct ktrepl_root *root;
+	unsigned long now;
 
 	if (!node || !node->root)
 		return mm->pgd;
@@ -278,8 +279,10 @@ pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm)
 	root = ktrepl_root_find(mm, node);
 	if (!root)
 		return ktrepl_root_make(mm, node);
-	if (root->used != jiffies)
-		WRITE_ONCE(root->used, jiffies);
+	/* Only once a tick: other CPUs of the node read it as well. */
+	now = jiffies;
+	if (root->used != now)
+		WRITE_ONCE(root->used, now);
 	return root->pgd;
 }
 
@@ -296,6 +299,7 @@ bool ktrepl_mm_owns_root(struct mm_struct *mm, pgd_t *pgd)
 				return true;
 		return false;
 	}
+	/* Pairs with smp_store_release() in ktrepl_root_make(). */
 	for (root = smp_load_acquire(&mm->ktrepl_roots); root;
 	     root = READ_ONCE(root->next))
 		if (root->pgd == pgd)
