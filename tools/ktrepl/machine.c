@@ -169,6 +169,12 @@ u64 meminfo_kb(const char *name)
 
 u64 settled_free_kb(void)
 {
+	static bool quiet;
+
+	/* 4: do not tell the log each time. */
+	if (!quiet)
+		write_text("/proc/sys/vm/drop_caches", "4");
+	quiet = true;
 	write_text("/proc/sys/vm/drop_caches", "3");
 	return meminfo_kb("MemFree") + meminfo_kb("Buffers") +
 	       meminfo_kb("Cached") + meminfo_kb("SReclaimable");

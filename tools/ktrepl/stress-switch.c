@@ -11,6 +11,9 @@
 #include "iface.h"
 #include "stress.h"
 
+/* Held while nobody may toggle. */
+static pthread_mutex_t switch_lock = PTHREAD_MUTEX_INITIALIZER;
+
 /* === toggle ============================================================== */
 
 static void toggle_run(struct activity *a)
@@ -20,16 +23,14 @@ static void toggle_run(struct activity *a)
 
 	while (stress_going(a)) {
 		on = !on;
+		pthread_mutex_lock(&switch_lock);
 		err = ktr_enable_set(on);
-		if (err) {
+		if (err)
 			fail("toggle: writing %d to enable: %s", on,
 			     strerror(-err));
-			return;
-		}
-		if (ktr_enable_get() != on) {
+		else if (ktr_enable_get() != on)
 			fail("toggle: enable does not read back as %d", on);
-			return;
-		}
+		pthread_mutex_unlock(&switch_lock);
 		stress_count(a, 0);
 		sleep_ms(1 + rng_below(&a->rng, stress.interval_ms));
 	}
@@ -45,19 +46,15 @@ static struct activity toggle = {
 
 /* === proof =============================================================== */
 
-/* Is the state on, and the same @toggles as before? */
-static bool on_since(u64 *toggles)
+static bool is_on(void)
 {
 	struct ktr_state state;
-	u64 before = *toggles;
-	bool on;
+	bool on = !ktr_read_state(&state) && state.mode == KTR_ON;
 
-	on = !ktr_read_state(&state) && state.mode == KTR_ON;
-	*toggles = state.toggles;
 	if (state.mode == KTR_BROKEN)
 		fail("ktrepl is broken: %s", state.reason);
 	ktr_free_state(&state);
-	return on && before == *toggles;
+	return on;
 }
 
 static void proof_verify(struct activity *a)
@@ -78,17 +75,16 @@ static void proof_verify(struct activity *a)
 	ktr_free_verify(&verify);
 }
 
-/* Where CPUs are counts only if nobody toggled meanwhile. */
+/* Where a CPU is expected to execute depends on the switch: it must stay. */
 static void proof_where(struct activity *a)
 {
 	struct ktr_where where;
-	u64 toggles = 0;
 	size_t i;
 	int err;
 
-	on_since(&toggles);
-	err = ktr_read_where(&where);
-	if (on_since(&toggles)) {
+	pthread_mutex_lock(&switch_lock);
+	if (is_on()) {
+		err = ktr_read_where(&where);
 		if (err && err != -EBADMSG)
 			fail("where: cannot be read: %s", strerror(-err));
 		for (i = 0; i < where.nr; i++)
@@ -96,15 +92,16 @@ static void proof_where(struct activity *a)
 		if (!where.has_healed || !where.healed)
 			fail("where: a poke did not make all copies equal");
 		stress_count(a, 1);
+		ktr_free_where(&where);
 	}
-	ktr_free_where(&where);
+	pthread_mutex_unlock(&switch_lock);
 }
 
 /* One thread for both: where makes copies differ for a moment. */
 static void proof_run(struct activity *a)
 {
 	while (stress_going(a)) {
-		if (rng_below(&a->rng, 4))
+		if (rng_below(&a->rng, 3))
 			proof_verify(a);
 		else
 			proof_where(a);
