@@ -43,7 +43,7 @@ asm(".pushsection .text, \"ax\"\n"
 	".globl arch_ktrepl_marker\n"
 	"arch_ktrepl_marker:\n"
 	"mov $0, %eax\n"
-    ASM_RET
+	ASM_RET
 	".size arch_ktrepl_marker, . - arch_ktrepl_marker\n"
 	".popsection\n");
 
