@@ -193,6 +193,7 @@ void ktrepl_where_show(struct seq_file *m);
 /* pgtable.c */
 unsigned long ktrepl_leaf_size(unsigned long addr);
 bool ktrepl_in_hull(unsigned long addr);
+bool ktrepl_leaf_private(const struct ktrepl_node *node, unsigned long addr);
 int ktrepl_node_map(struct ktrepl_node *node);
 int ktrepl_node_install(struct ktrepl_node *node);
 void ktrepl_node_unmap(struct ktrepl_node *node);
@@ -222,6 +223,12 @@ bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 static inline unsigned long ktrepl_leaf_size(unsigned long addr)
 {
 	return PAGE_SIZE;
+}
+
+static inline bool ktrepl_leaf_private(const struct ktrepl_node *node,
+				       unsigned long addr)
+{
+	return true;
 }
 
 static inline int ktrepl_node_map(struct ktrepl_node *node)

@@ -336,6 +336,27 @@ static bool ktrepl_clone_paths(struct ktrepl_node *node)
 	return true;
 }
 
+/**
+ * ktrepl_leaf_private - can a node map a leaf of its own at an address?
+ * @node: the node, after ktrepl_node_map()
+ * @addr: kernel address
+ *
+ * Return: false where the node shares the table that holds the leaf; true also
+ * for addresses that no tables are cloned for.
+ */
+bool ktrepl_leaf_private(const struct ktrepl_node *node, unsigned long addr)
+{
+	pmd_t *m, *n;
+
+	if (!ktrepl_in_hull(addr))
+		return true;
+	if (!node->root)
+		return false;
+	m = ktrepl_pmd(init_mm.pgd, addr);
+	n = ktrepl_pmd(node->root, addr);
+	return m != n && (pmd_leaf(*m) || pmd_val(*m) != pmd_val(*n));
+}
+
 static bool ktrepl_all_local(const struct ktrepl_node *node)
 {
 	struct ktrepl_set *set;

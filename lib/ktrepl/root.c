@@ -520,10 +520,8 @@ void ktrepl_roots_node_start(struct ktrepl_node *node)
 {
 	node->want_ready = 16 + 4 * cpumask_weight(&node->cpus);
 	node->retry = jiffies;
-	if (enable_work(&node->refill)) {
-		queue_work(system_unbound_wq, &node->refill);
-		flush_work(&node->refill);
-	}
+	ktrepl_refill_fn(&node->refill);
+	enable_work(&node->refill);
 }
 
 /**

@@ -164,7 +164,7 @@ static unsigned long ktrepl_set_alloc_leaf(struct ktrepl_set *set,
  * @nid: the node
  *
  * Pages whose master is on the node already, leaves that reach beyond the set,
- * and leaves for which there is no memory, are left to the master.
+ * and leaves for which there is no memory or no table, are left to the master.
  *
  * Context: Process context, ktrepl_mutex held, takes text_mutex.
  * Return: number of pages that have a copy now.
@@ -191,7 +191,8 @@ unsigned long ktrepl_set_populate(struct ktrepl_set *set, int nid)
 		size = min(ALIGN(addr + 1, leaf), set->end) - addr;
 		if (size != leaf)
 			continue;
-		if (ktrepl_page_node(ktrepl_master_page(addr)) == nid)
+		if (ktrepl_page_node(ktrepl_master_page(addr)) == nid ||
+		    !ktrepl_leaf_private(node, addr))
 			continue;
 		done += ktrepl_set_alloc_leaf(set, node, pages, addr, size);
 		cond_resched();
