@@ -88,6 +88,19 @@ void machine_read(struct machine *m)
 		machine_add_node(m, 0, &m->cpus);
 }
 
+void machine_free(struct machine *m)
+{
+	size_t i;
+
+	/* Without NUMA the only node shares the machine's list. */
+	for (i = 0; i < m->nr; i++) {
+		if (m->node[i].cpus.r != m->cpus.r)
+			idlist_free(&m->node[i].cpus);
+	}
+	free(m->node);
+	idlist_free(&m->cpus);
+}
+
 int machine_cpu(const struct machine *m, size_t i, size_t k)
 {
 	const struct idlist *cpus = &m->node[i % m->nr].cpus;

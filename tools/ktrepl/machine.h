@@ -24,6 +24,7 @@ struct machine {
  */
 bool cpus_online(struct idlist *cpus);
 void machine_read(struct machine *m);
+void machine_free(struct machine *m);
 /* The @k-th CPU of the @i-th node, both modulo what there is. */
 int machine_cpu(const struct machine *m, size_t i, size_t k);
 

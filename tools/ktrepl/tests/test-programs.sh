@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh disable=SC2154
+# Sourced by run: what can be tested of the other programs without ktrepl, and
+# without changing the kernel of this machine.
+
+# plain PROGRAM [ARGUMENT...]: leaves out, err and status
+plain()
+{
+	prog=$1
+	shift
+	(unset KTREPL_DEBUGFS KTREPL_SYSFS
+	 exec "$bin/$prog" "$@") >"$tmp/out" 2>"$tmp/err"
+	# shellcheck disable=SC2034 # for expect
+	status=$?
+}
+
+valid_json()
+{
+	python3 -c 'import json, sys
+r = json.load(sys.stdin)
+sys.exit(not eval(sys.argv[1]))' "$1" <"$tmp/out"
+}
+
+# The shared code: each line counts.
+KTREPL_SYSFS=$samples/sysfs "$bin/unit" >"$tmp/unit" 2>"$tmp/err"
+status=$?
+expect "unit tests ran to their end" 0 - ""
+hold "unit tests ran" grep -q '^ok' "$tmp/unit"
+while read -r line; do
+	case $line in
+	"ok - "*) ok "${line#ok - }" ;;
+	*) not_ok "${line#not ok - }" ;;
+	esac
+done <"$tmp/unit"
+
+for p in ktrepl-stress ktrepl-roots ktrepl-faults ktrepl-bench; do
+	plain $p --help
+	expect "$p --help" 0 "^Exit status: 0" ""
+	plain $p --version
+	expect "$p --version" 0 "^$p (ktrepl tools)" ""
+	plain $p --bogus
+	expect "$p --bogus" 2 "" "Try '$p --help'"
+	plain $p extra
+	expect "$p extra" 2 "" "'extra'"
+done
+for o in "-r nothing" "-r keys:0" "-r keys:x" "-d 0" "-d x" "-i 0" "-x nothing" \
+	"-n -r toggle" "-r forks -x forks" "-s -1"; do
+	# shellcheck disable=SC2086
+	plain ktrepl-stress $o
+	expect "ktrepl-stress $o" 2 "" "Try 'ktrepl-stress --help'"
+done
+for o in "-p 0" "-p 10x" "-i -1"; do
+	# shellcheck disable=SC2086
+	plain ktrepl-roots $o
+	expect "ktrepl-roots $o" 2 "" "Try 'ktrepl-roots --help'"
+done
+for o in "-o nothing" "-f 0" "-e 0" "/bin/true" "-o fork -- /bin/true"; do
+	# shellcheck disable=SC2086
+	plain ktrepl-faults $o
+	expect "ktrepl-faults $o" 2 "" "Try 'ktrepl-faults --help'"
+done
+for o in "-r nothing" "-c x" "-c 16000" "-i 0"; do
+	# shellcheck disable=SC2086
+	plain ktrepl-bench $o
+	expect "ktrepl-bench $o" 2 "" "Try 'ktrepl-bench --help'"
+done
+
+# Without ktrepl nothing that changes the kernel starts, sample directory or not.
+for p in ktrepl-stress ktrepl-roots ktrepl-faults; do
+	run on $p
+	expect "$p on a sample" 3 "" "only the running kernel"
+	[ -e /sys/kernel/debug/ktrepl ] && continue
+	plain $p
+	expect "$p without ktrepl" 3 "" \
+		"debugfs is not mounted: mount\|no ktrepl\|run as root"
+done
+
+# What leaves the kernel alone runs for real.
+plain ktrepl-stress -n -s 3 -r forks:40,slots:40
+expect "stress forks, slots" 0 "^passed: 0 failures" "seed 3$"
+hold "stress counts forks" grep -q "^forks  *40 forks" "$tmp/out"
+hold "stress counts slots" grep -q "^slots  *[1-9][0-9]* slots of 512 GiB" "$tmp/out"
+plain ktrepl-stress -n -d 1 -j
+expect "stress for a second" 0 - -
+hold "stress JSON" valid_json 'r["ok"] and r["activities"]["forks"]["forks"] > 0'
+plain ktrepl-stress -n -r hang,forks -w 1 -d 20
+expect "watchdog" 1 - "hang hangs: no progress for 1 s"
+plain ktrepl-bench -i 20
+expect "bench" 0 "^getppid  *[0-9]" ""
+hold "bench leaves the kernel alone" lacks "$tmp/out" "^poke"
+plain ktrepl-bench -i 20 -r getppid,fork -j
+expect "bench JSON" 0 - ""
+hold "bench JSON is valid" valid_json \
+	'all(r["calls"][c]["min"] <= r["calls"][c]["median"] and
+	     r["calls"][c]["min"] > 0 for c in ("getppid", "fork"))'

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Unit tests of what the ktrepl programs share. Prints "ok" and "not ok" lines;
+ * exits 1 if any failed.
+ */
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common.h"
+#include "../machine.h"
+
+static unsigned int failed;
+
+#define check(condition)	report(condition, #condition)
+
+static void report(bool ok, const char *what)
+{
+	printf("%s - unit: %s\n", ok ? "ok" : "not ok", what);
+	failed += !ok;
+}
+
+static bool u64_is(const char *s, int base, u64 want)
+{
+	u64 v;
+
+	return parse_u64(s, base, &v) && v == want;
+}
+
+static bool u64_bad(const char *s, int base)
+{
+	u64 v;
+
+	return !parse_u64(s, base, &v);
+}
+
+static void test_numbers(void)
+{
+	int v;
+
+	check(u64_is("0", 10, 0));
+	check(u64_is("18446744073709551615", 10, ~0ULL));
+	check(u64_is("ffffffff81000000", 16, 0xffffffff81000000ULL));
+	check(u64_bad("18446744073709551616", 10));
+	check(u64_bad("", 10));
+	check(u64_bad("-1", 10));
+	check(u64_bad("+1", 10));
+	check(u64_bad(" 1", 10));
+	check(u64_bad("1 ", 10));
+	check(u64_bad("1k", 10));
+	check(u64_bad("a", 10));
+	check(u64_bad("0x10", 16));
+	check(parse_int("2147483647", &v) && v == 2147483647);
+	check(!parse_int("2147483648", &v));
+}
+
+static bool list_is(const char *s, const char *want)
+{
+	struct idlist list;
+	char text[256] = "";
+	size_t i, len = 0;
+	int id;
+
+	if (!idlist_parse(s, &list))
+		return !strcmp(want, "bad");
+	for (i = 0; (id = idlist_nth(&list, i)) >= 0; i++)
+		len += snprintf(text + len, sizeof(text) - len, "%s%d",
+				i ? " " : "", id);
+	if (idlist_count(&list) != i)
+		strcpy(text, "count");
+	idlist_free(&list);
+	return !strcmp(text, want);
+}
+
+static void test_lists(void)
+{
+	struct idlist list;
+
+	check(list_is("", ""));
+	check(list_is("-", ""));
+	check(list_is("0", "0"));
+	check(list_is("0-3,8", "0 1 2 3 8"));
+	check(list_is("5,2-2", "5 2"));
+	check(list_is("0-", "bad"));
+	check(list_is("-1", "bad"));
+	check(list_is("3-1", "bad"));
+	check(list_is("0,,1", "bad"));
+	check(list_is("0,", "bad"));
+	check(list_is("a", "bad"));
+	check(idlist_parse("0-3,8", &list) && idlist_has(&list, 8) &&
+	      idlist_has(&list, 2) && !idlist_has(&list, 4) &&
+	      !idlist_has(&list, -1));
+	idlist_free(&list);
+	check(idlist_parse("0-2147483646", &list) &&
+	      idlist_count(&list) == 2147483647);
+	idlist_free(&list);
+}
+
+static void test_words(void)
+{
+	char line[] = "  one\ttwo   three ";
+	char empty[] = " \t ";
+	struct words w;
+
+	words_split(line, &w);
+	check(w.nr == 3 && !strcmp(w.w[0], "one") && !strcmp(w.w[2], "three"));
+	words_free(&w);
+	words_split(empty, &w);
+	check(!w.nr);
+	words_free(&w);
+}
+
+static void test_kmsg(void)
+{
+	check(kmsg_is_bad("WARNING: CPU: 0 PID: 1 at mm/x.c:1"));
+	check(kmsg_is_bad("BUG: unable to handle page fault"));
+	check(kmsg_is_bad("kernel BUG at mm/slub.c:1!"));
+	check(kmsg_is_bad("Oops: int3: 0000 [#1]"));
+	check(kmsg_is_bad("BUG: KASAN: use-after-free in x"));
+	check(kmsg_is_bad("WARNING: possible recursive locking detected"));
+	check(kmsg_is_bad("INFO: lockdep is turned off."));
+	check(kmsg_is_bad("ktrepl: broken: copy differs"));
+	check(kmsg_is_bad("INFO: task a:1 blocked for more than 120 seconds."));
+	check(!kmsg_is_bad("ktrepl: on: nodes 0-1, 9204 kB on 1 node(s)"));
+	check(!kmsg_is_bad("DEBUG: nothing"));
+	check(!kmsg_is_bad(""));
+}
+
+static void test_random(void)
+{
+	struct rng a, b, c;
+	unsigned int i, hits[4] = { 0 };
+	bool same = true, differ = false;
+
+	rng_seed(&a, 7, 1);
+	rng_seed(&b, 7, 1);
+	rng_seed(&c, 7, 2);
+	for (i = 0; i < 100; i++) {
+		unsigned int x = rng_below(&a, 1000);
+
+		same &= x == rng_below(&b, 1000);
+		differ |= x != rng_below(&c, 1000);
+		hits[rng_below(&a, 4)]++;
+		rng_below(&b, 4);
+		rng_below(&c, 4);
+	}
+	check(same);
+	check(differ);
+	check(hits[0] > 10 && hits[1] > 10 && hits[2] > 10 && hits[3] > 10);
+	check(rng_below(&a, 0) == 0 && rng_below(&a, 1) == 0);
+}
+
+/* $KTREPL_SYSFS: CPUs 0-3 and 6; node 0 has 0-1, node 3 has 2-3,6, node 5 none. */
+static void test_machine(void)
+{
+	struct machine m;
+
+	machine_read(&m);
+	check(idlist_count(&m.cpus) == 5);
+	check(m.nr == 2 && m.node[0].nid == 0 && m.node[1].nid == 3);
+	check(machine_cpu(&m, 0, 0) == 0 && machine_cpu(&m, 0, 3) == 1);
+	check(machine_cpu(&m, 1, 2) == 6 && machine_cpu(&m, 3, 0) == 2);
+	check(meminfo_kb("MemTotal") > 0 && !meminfo_kb("MemTot"));
+	check(run_on_cpu(-1) && run_on_cpu(1 << 20));
+	machine_free(&m);
+}
+
+int main(void)
+{
+	progname_set("unit");
+	test_numbers();
+	test_lists();
+	test_words();
+	test_kmsg();
+	test_random();
+	if (getenv("KTREPL_SYSFS"))
+		test_machine();
+	return failed ? EXIT_FAILED : EXIT_OK;
+}
