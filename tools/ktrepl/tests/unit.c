@@ -67,7 +67,7 @@ static bool list_is(const char *s, const char *want)
 		len += snprintf(text + len, sizeof(text) - len, "%s%d",
 				i ? " " : "", id);
 	if (idlist_count(&list) != i)
-		strcpy(text, "count");
+		want = "the same count";
 	idlist_free(&list);
 	return !strcmp(text, want);
 }
