@@ -383,6 +383,18 @@ void ktr_free_state(struct ktr_state *state)
 	idlist_free(&state->master);
 }
 
+bool ktr_copies_due(const struct ktr_state *state)
+{
+	size_t i;
+	int nid;
+
+	for (i = 0; (nid = idlist_nth(&state->nodes, i)) >= 0; i++) {
+		if (!idlist_has(&state->master, nid))
+			return state->mode == KTR_ON;
+	}
+	return false;
+}
+
 void ktr_json_state(const struct ktr_state *state)
 {
 	int i;

@@ -136,6 +136,8 @@ void ktr_check_sizes(const struct ktr_translations *tr,
 		     const struct idlist *only);
 void ktr_check_cpu(const struct ktr_cpu *cpu);
 bool ktr_stats_idle(const struct ktr_stats *stats);
+/* On, and some node that takes part does not hold the master itself. */
+bool ktr_copies_due(const struct ktr_state *state);
 
 const char *ktr_mode_name(enum ktr_mode mode);
 const char *ktr_stat_name(enum ktr_stat stat);

@@ -46,11 +46,12 @@ static struct activity toggle = {
 
 /* === proof =============================================================== */
 
-static bool is_on(void)
+static bool is_on(bool *copies_due)
 {
 	struct ktr_state state;
 	bool on = !ktr_read_state(&state) && state.mode == KTR_ON;
 
+	*copies_due = ktr_copies_due(&state);
 	if (state.mode == KTR_BROKEN)
 		fail("ktrepl is broken: %s", state.reason);
 	ktr_free_state(&state);
@@ -61,6 +62,7 @@ static void proof_verify(struct activity *a)
 {
 	struct ktr_verify verify;
 	int err = ktr_read_verify(&verify);
+	bool due;
 
 	if (err && err != -EBADMSG)
 		fail("verify: cannot be read: %s", strerror(-err));
@@ -68,7 +70,7 @@ static void proof_verify(struct activity *a)
 		fail("verify: %llu of %llu pages differ, the first in %s node %d at %llx",
 		     verify.different, verify.compared, verify.d[0].set,
 		     verify.d[0].nid, verify.d[0].va);
-	else if (verify.compared)
+	else if (verify.compared || (is_on(&due) && !due))
 		stress_count(a, 0);
 	else
 		stress_count(a, 2);
@@ -79,11 +81,12 @@ static void proof_verify(struct activity *a)
 static void proof_where(struct activity *a)
 {
 	struct ktr_where where;
+	bool due;
 	size_t i;
 	int err;
 
 	pthread_mutex_lock(&switch_lock);
-	if (is_on()) {
+	if (is_on(&due)) {
 		err = ktr_read_where(&where);
 		if (err && err != -EBADMSG)
 			fail("where: cannot be read: %s", strerror(-err));

@@ -126,6 +126,10 @@ run "$tmp/spoilt" ktrinfo -v
 expect "copy differs: listed" 1 \
 	"^differs: image_text node 1 ffffffff81234000$" -
 bad "nothing compared" on verify 's/1785/0/' -v "no page was compared"
+spoil on state 's/^nodes .*/nodes 0/'
+echo "verify 0 0" >"$tmp/spoilt/verify"
+run "$tmp/spoilt" ktrinfo -v
+expect "no copy is due" 0 "^0 pages compared, 0 different (only nodes that hold" ""
 bad "differing page not listed" on verify 's/ 0$/ 1/' -v "1 pages differ but 0"
 bad "more differ than compared" on verify 's/ 0$/ 9999/' -v "more pages differ"
 bad "text not local" on where '/^cpu 3/s/text 1/text 0/' -w \
