@@ -87,11 +87,11 @@ static atomic_long_t ktrepl_roots_made, ktrepl_roots_reclaimed;
 static atomic_long_t ktrepl_roots_missed;
 
 /* A root that has not been loaded for so long is given back. */
-#define KTREPL_ROOT_IDLE	(10 * HZ)
+#define KTREPL_ROOT_IDLE	(5 * HZ)
 #define KTREPL_ROOT_IDLE_PRESS	(HZ / 10)
 
 static void ktrepl_reclaim_fn(struct work_struct *work);
-static DECLARE_DEFERRABLE_WORK(ktrepl_reclaim_work, ktrepl_reclaim_fn);
+static DECLARE_DELAYED_WORK(ktrepl_reclaim_work, ktrepl_reclaim_fn);
 
 static struct ktrepl_root_bucket *ktrepl_root_bucket(const void *pgd)
 {
@@ -451,7 +451,7 @@ static void ktrepl_reclaim_fn(struct work_struct *work)
 {
 	ktrepl_roots_reclaim(xchg(&ktrepl_pressure, false));
 	queue_delayed_work(system_unbound_wq, &ktrepl_reclaim_work,
-			   KTREPL_ROOT_IDLE / 2);
+			   round_jiffies_relative(KTREPL_ROOT_IDLE));
 }
 
 /*
@@ -539,7 +539,7 @@ void ktrepl_roots_start(void)
 	WRITE_ONCE(ktrepl_pressure, false);
 	enable_delayed_work(&ktrepl_reclaim_work);
 	queue_delayed_work(system_unbound_wq, &ktrepl_reclaim_work,
-			   KTREPL_ROOT_IDLE);
+			   round_jiffies_relative(KTREPL_ROOT_IDLE));
 }
 
 static void ktrepl_bucket_drain(struct ktrepl_root_bucket *b)

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Conformance of an architecture's glue, on live kernel text.
+ *
+ * KUnit's built-in suites run before kernel text is protected, and so before
+ * anything can be replicated: at boot these cases skip.  Run them again:
+ *
+ *	echo 1 > /sys/kernel/debug/kunit/ktrepl_text/run
+ */
+
+#include <kunit/test.h>
+#include <linux/cpu.h>
+#include <linux/jump_label.h>
+#include <linux/kprobes.h>
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+
+#include "../internal.h"
+#include "rerun.h"
+
+static bool ktrepl_was_on;
+
+static int ktrepl_text_init(struct kunit *test)
+{
+	if (!ktrepl_info)
+		kunit_skip(test, "kernel text is not protected yet");
+	if (ktrepl_info->refuse)
+		kunit_skip(test, "refused: %s", ktrepl_info->refuse);
+	ktrepl_was_on = ktrepl_is_on();
+	KUNIT_ASSERT_EQ(test, ktrepl_enable(), 0);
+	return 0;
+}
+
+static void ktrepl_text_exit(struct kunit *test)
+{
+	if (ktrepl_info && !ktrepl_was_on)
+		ktrepl_disable();
+}
+
+static struct ktrepl_verify ktrepl_verify_all(void)
+{
+	struct ktrepl_verify res = { };
+
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_verify(&res, NULL, false);
+	mutex_unlock(&ktrepl_mutex);
+	return res;
+}
+
+static void ktrepl_expect_equal(struct kunit *test)
+{
+	struct ktrepl_verify res = ktrepl_verify_all();
+
+	KUNIT_EXPECT_GT(test, res.compared, 0);
+	KUNIT_EXPECT_EQ(test, res.different, 0);
+}
+
+/* The other cases mean nothing on one node. */
+static void ktrepl_text_topology(struct kunit *test)
+{
+	DECLARE_BITMAP(nodes, KTREPL_MAX_NODES) = { };
+	unsigned int roots = 0;
+	int cpu, nid;
+
+	for_each_online_cpu(cpu)
+		__set_bit(ktrepl_cpu_node(cpu), nodes);
+	KUNIT_EXPECT_GE(test, bitmap_weight(nodes, KTREPL_MAX_NODES), 2);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		roots += ktrepl_nodes[nid] && ktrepl_nodes[nid]->root;
+	KUNIT_EXPECT_GE(test, roots, 1);
+}
+
+static int ktrepl_count(const char *text, const char *what)
+{
+	int nr = 0;
+
+	for (; (text = strstr(text, what)); text += strlen(what))
+		nr++;
+	return nr;
+}
+
+/* [P2] [P3] [P4] [P5] [A1] [A2]: execution and walk proof on every CPU */
+static void ktrepl_text_where(struct kunit *test)
+{
+	struct seq_file m = { .size = SZ_16K };
+	int cpu, nid, wrong = 0;
+	char *line, *next;
+
+	m.buf = kunit_kzalloc(test, m.size, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m.buf);
+	cpus_read_lock();
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_where_show(&m);
+	mutex_unlock(&ktrepl_mutex);
+	cpus_read_unlock();
+
+	KUNIT_EXPECT_EQ(test, ktrepl_count(m.buf, "walk ok"),
+			num_online_cpus());
+	KUNIT_EXPECT_EQ(test, ktrepl_count(m.buf, "healed yes"), 1);
+	for (next = m.buf; (line = strsep(&next, "\n")) && *line;) {
+		int node, expect, text, rodata;
+
+		if (sscanf(line, "cpu %d node %d expect %d text %d rodata %d",
+			   &cpu, &node, &expect, &text, &rodata) != 5)
+			continue;
+		nid = ktrepl_node_home(ktrepl_cpu_node(cpu));
+		wrong += expect != nid || text != nid || rodata != nid;
+	}
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+	ktrepl_expect_equal(test);
+}
+
+/* Calls @fn for each page of each set that a node maps privately. */
+static void ktrepl_each_leaf(struct kunit *test,
+			     void (*fn)(struct kunit *test, int nid,
+					struct ktrepl_set *set, unsigned long i))
+{
+	struct ktrepl_set *set;
+	unsigned long i;
+	int nid;
+
+	mutex_lock(&ktrepl_mutex);
+	list_for_each_entry(set, &ktrepl_sets, list)
+		for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+			for (i = 0; ktrepl_in_hull(set->start) &&
+			     ktrepl_nodes[nid] && ktrepl_nodes[nid]->root &&
+			     i < ktrepl_set_pages(set); i++)
+				fn(test, nid, set, i);
+	mutex_unlock(&ktrepl_mutex);
+}
+
+static void ktrepl_check_leaf(struct kunit *test, int nid,
+			      struct ktrepl_set *set, unsigned long i)
+{
+	unsigned long addr = set->start + (i << PAGE_SHIFT);
+	struct page *copy = ktrepl_set_copy(set, nid, i);
+	struct ktrepl_walk n, m;
+
+	KUNIT_ASSERT_TRUE(test, ktrepl_walk(ktrepl_nodes[nid]->root, addr, nid,
+					    &n));
+	KUNIT_ASSERT_TRUE(test, ktrepl_walk(init_mm.pgd, addr, nid, &m));
+	KUNIT_EXPECT_EQ(test, n.size, m.size);
+	KUNIT_EXPECT_EQ(test, pgprot_val(n.prot), pgprot_val(m.prot));
+	KUNIT_EXPECT_EQ(test, n.pfn, copy ? page_to_pfn(copy) : m.pfn);
+	if (copy) {
+		KUNIT_EXPECT_EQ(test, page_to_nid(copy), nid);
+		KUNIT_EXPECT_EQ(test, n.remote, 0);
+	}
+}
+
+/* [T1] [T3]: a node's leaf has the master's size and protection */
+static void ktrepl_text_leaves(struct kunit *test)
+{
+	ktrepl_each_leaf(test, ktrepl_check_leaf);
+}
+
+static void ktrepl_check_alias(struct kunit *test, int nid,
+			       struct ktrepl_set *set, unsigned long i)
+{
+	struct page *copy = ktrepl_set_copy(set, nid, i);
+	struct ktrepl_walk w;
+
+	if (!copy)
+		return;
+	KUNIT_ASSERT_TRUE(test, ktrepl_walk(init_mm.pgd,
+					    (unsigned long)page_address(copy),
+					    nid, &w));
+	KUNIT_EXPECT_FALSE(test, pgprot_val(w.prot) & _PAGE_RW);
+	KUNIT_EXPECT_TRUE(test, pgprot_val(w.prot) & _PAGE_NX);
+}
+
+/* [P6]: nobody can write to a copy, or execute it, by its linear alias */
+static void ktrepl_text_alias(struct kunit *test)
+{
+	ktrepl_each_leaf(test, ktrepl_check_alias);
+}
+
+/* [P1]: the patching primitive reaches all copies */
+static void ktrepl_text_poke(struct kunit *test)
+{
+	u32 *marker = ktrepl_info->marker, old = *marker;
+	u32 new = arch_ktrepl_marker_code(77);
+
+	KUNIT_EXPECT_EQ(test, ktrepl_poke(marker, &new, sizeof(new)), 0);
+	ktrepl_expect_equal(test);
+	KUNIT_EXPECT_EQ(test, ktrepl_poke(marker, &old, sizeof(old)), 0);
+	ktrepl_expect_equal(test);
+}
+
+/* [P2]: a poke that leaves out a copy is found, and mended */
+static void ktrepl_text_divergence(struct kunit *test)
+{
+	unsigned long addr = (unsigned long)ktrepl_info->marker;
+	u32 new = arch_ktrepl_marker_code(78);
+	struct ktrepl_verify res = { };
+	struct page *copy = NULL;
+	struct ktrepl_set *set;
+	int nid;
+
+	mutex_lock(&ktrepl_mutex);
+	set = ktrepl_set_find(addr);
+	for (nid = 0; nid < ktrepl_nr_nodes && !copy; nid++)
+		copy = ktrepl_set_copy(set, nid, ktrepl_set_index(set, addr));
+	if (copy) {
+		mutex_lock(&text_mutex);
+		arch_ktrepl_write(copy, offset_in_page(addr), &new,
+				  sizeof(new));
+		mutex_unlock(&text_mutex);
+		ktrepl_verify(&res, NULL, true);
+	}
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_ASSERT_NOT_NULL(test, copy);
+	KUNIT_EXPECT_EQ(test, res.different, 1);
+	ktrepl_expect_equal(test);
+}
+
+static DEFINE_STATIC_KEY_FALSE(ktrepl_test_key);
+
+static noinline int ktrepl_test_branch(void)
+{
+	return static_branch_unlikely(&ktrepl_test_key) ? 1 : 0;
+}
+
+static void ktrepl_call_branch(void *sum)
+{
+	*(int *)sum += ktrepl_test_branch();
+}
+
+static int ktrepl_sum_branches(void)
+{
+	int cpu, sum = 0;
+
+	for_each_online_cpu(cpu)
+		smp_call_function_single(cpu, ktrepl_call_branch, &sum, true);
+	return sum;
+}
+
+static void ktrepl_text_static_key(struct kunit *test)
+{
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		static_branch_enable(&ktrepl_test_key);
+		KUNIT_EXPECT_EQ(test, ktrepl_sum_branches(), num_online_cpus());
+		static_branch_disable(&ktrepl_test_key);
+		KUNIT_EXPECT_EQ(test, ktrepl_sum_branches(), 0);
+	}
+	ktrepl_expect_equal(test);
+}
+
+static atomic_t ktrepl_probe_hits;
+
+static int ktrepl_probe_pre(struct kprobe *p, struct pt_regs *regs)
+{
+	atomic_inc(&ktrepl_probe_hits);
+	return 0;
+}
+
+static void ktrepl_text_kprobe(struct kunit *test)
+{
+	struct kprobe probe = {
+		.symbol_name = "ktrepl_test_branch",
+		.pre_handler = ktrepl_probe_pre,
+	};
+
+	atomic_set(&ktrepl_probe_hits, 0);
+	KUNIT_ASSERT_EQ(test, register_kprobe(&probe), 0);
+	ktrepl_sum_branches();
+	KUNIT_EXPECT_EQ(test, atomic_read(&ktrepl_probe_hits),
+			num_online_cpus());
+	ktrepl_expect_equal(test);
+	unregister_kprobe(&probe);
+	ktrepl_sum_branches();
+	KUNIT_EXPECT_EQ(test, atomic_read(&ktrepl_probe_hits),
+			num_online_cpus());
+	ktrepl_expect_equal(test);
+}
+
+static long ktrepl_bytes(void)
+{
+	long bytes = 0;
+	int nid, i;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		for (i = 0; ktrepl_nodes[nid] && i < KTREPL_NR_SIZES; i++)
+			bytes += atomic_long_read(&ktrepl_nodes[nid]->stat[i]);
+	return bytes;
+}
+
+/* [T2] [A1]: switching off gives everything back, time and again */
+static void ktrepl_text_switch(struct kunit *test)
+{
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		ktrepl_disable();
+		KUNIT_EXPECT_EQ(test, ktrepl_bytes(), 0);
+		KUNIT_EXPECT_EQ(test, ktrepl_verify_all().compared, 0);
+		KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+		KUNIT_EXPECT_GT(test, ktrepl_bytes(), 0);
+	}
+	ktrepl_expect_equal(test);
+}
+
+/* Shortage: what is missing is the master's, size and protection included. */
+static void ktrepl_text_shortage(struct kunit *test)
+{
+	static const unsigned long caps[] = {
+		PAGE_SIZE, 8 * PAGE_SIZE, 64 * PAGE_SIZE, SZ_4M,
+	};
+	unsigned long max = ktrepl_param_mem_max;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(caps); i++) {
+		ktrepl_disable();
+		WRITE_ONCE(ktrepl_param_mem_max, caps[i]);
+		KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+		KUNIT_EXPECT_LE(test, ktrepl_bytes(), caps[i]);
+		ktrepl_each_leaf(test, ktrepl_check_leaf);
+		KUNIT_EXPECT_EQ(test, ktrepl_verify_all().different, 0);
+	}
+	ktrepl_disable();
+	WRITE_ONCE(ktrepl_param_mem_max, max);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+	ktrepl_expect_equal(test);
+}
+
+static struct kunit_case ktrepl_text_cases[] = {
+	KUNIT_CASE(ktrepl_text_topology),
+	KUNIT_CASE(ktrepl_text_where),
+	KUNIT_CASE(ktrepl_text_leaves),
+	KUNIT_CASE(ktrepl_text_alias),
+	KUNIT_CASE(ktrepl_text_poke),
+	KUNIT_CASE(ktrepl_text_divergence),
+	KUNIT_CASE(ktrepl_text_static_key),
+	KUNIT_CASE(ktrepl_text_kprobe),
+	KUNIT_CASE_SLOW(ktrepl_text_switch),
+	KUNIT_CASE_SLOW(ktrepl_text_shortage),
+	{ }
+};
+
+static struct kunit_suite ktrepl_text_suite = {
+	.name = "ktrepl_text",
+	.suite_init = ktrepl_suite_rerun,
+	.init = ktrepl_text_init,
+	.exit = ktrepl_text_exit,
+	.test_cases = ktrepl_text_cases,
+};
+
+kunit_test_suite(ktrepl_text_suite);
