@@ -196,8 +196,12 @@ static inline void ktrepl_late_init(void) { }
 
 #ifdef CONFIG_KTREPL_ROOTS
 
-void ktrepl_mm_init(struct mm_struct *mm);
+DECLARE_STATIC_KEY_FALSE(ktrepl_roots_key);
+
 void __ktrepl_mm_free(struct mm_struct *mm);
+
+/* dup_mm() has copied the parent's list. */
+#define ktrepl_mm_init(mm)	((void)((mm)->ktrepl_roots = NULL))
 
 /**
  * ktrepl_mm_free - give back the node roots of an mm
@@ -205,11 +209,11 @@ void __ktrepl_mm_free(struct mm_struct *mm);
  *
  * Context: Atomic context allowed; before the mm's own root is freed.
  */
-#define ktrepl_mm_free(mm)			\
-do {						\
-	if (unlikely((mm)->ktrepl_roots))	\
-		__ktrepl_mm_free(mm);		\
-} while (0)
+static __always_inline void ktrepl_mm_free(struct mm_struct *mm)
+{
+	if (static_branch_unlikely(&ktrepl_roots_key))
+		__ktrepl_mm_free(mm);
+}
 
 #else
 

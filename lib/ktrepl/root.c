@@ -321,18 +321,16 @@ void __ktrepl_set_top(const void *entry)
 	raw_spin_unlock_irqrestore(&b->lock, flags);
 }
 
-void ktrepl_mm_init(struct mm_struct *mm)
-{
-	/* dup_mm() has copied the parent's. */
-	mm->ktrepl_roots = NULL;
-}
-
 void __ktrepl_mm_free(struct mm_struct *mm)
 {
 	struct ktrepl_root_bucket *b = ktrepl_root_bucket(mm->pgd);
 	struct ktrepl_root *root, *next;
 	unsigned long flags;
 
+	/*
+	 * Even if the list is empty: reclaim may have just taken a root off it,
+	 * and still be looking at mm_cpumask(), under the lock.
+	 */
 	raw_spin_lock_irqsave(&b->lock, flags);
 	root = mm->ktrepl_roots;
 	mm->ktrepl_roots = NULL;
