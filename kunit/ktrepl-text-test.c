@@ -8,7 +8,6 @@
  *	echo 1 > /sys/kernel/debug/kunit/ktrepl_text/run
  */
 
-#include <kunit/test.h>
 #include <linux/cpu.h>
 #include <linux/jump_label.h>
 #include <linux/kprobes.h>
@@ -19,41 +18,11 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 
-#include "../internal.h"
-#include "rerun.h"
-
-static bool ktrepl_was_on;
-
-static int ktrepl_text_init(struct kunit *test)
-{
-	if (!ktrepl_info)
-		kunit_skip(test, "kernel text is not protected yet");
-	if (ktrepl_info->refuse)
-		kunit_skip(test, "refused: %s", ktrepl_info->refuse);
-	ktrepl_was_on = ktrepl_is_on();
-	KUNIT_ASSERT_EQ(test, ktrepl_enable(), 0);
-	return 0;
-}
-
-static void ktrepl_text_exit(struct kunit *test)
-{
-	if (ktrepl_info && !ktrepl_was_on)
-		ktrepl_disable();
-}
-
-static struct ktrepl_verify ktrepl_verify_all(void)
-{
-	struct ktrepl_verify res = { };
-
-	mutex_lock(&ktrepl_mutex);
-	ktrepl_verify(&res, NULL, false);
-	mutex_unlock(&ktrepl_mutex);
-	return res;
-}
+#include "common.h"
 
 static void ktrepl_expect_equal(struct kunit *test)
 {
-	struct ktrepl_verify res = ktrepl_verify_all();
+	struct ktrepl_verify res = ktrepl_test_verify(false);
 
 	KUNIT_EXPECT_GT(test, res.compared, 0);
 	KUNIT_EXPECT_EQ(test, res.different, 0);
@@ -280,17 +249,6 @@ static void ktrepl_text_kprobe(struct kunit *test)
 	ktrepl_expect_equal(test);
 }
 
-static long ktrepl_bytes(void)
-{
-	long bytes = 0;
-	int nid, i;
-
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		for (i = 0; ktrepl_nodes[nid] && i < KTREPL_NR_SIZES; i++)
-			bytes += atomic_long_read(&ktrepl_nodes[nid]->stat[i]);
-	return bytes;
-}
-
 /* [T2] [A1]: switching off gives everything back, time and again */
 static void ktrepl_text_switch(struct kunit *test)
 {
@@ -298,10 +256,10 @@ static void ktrepl_text_switch(struct kunit *test)
 
 	for (i = 0; i < 10; i++) {
 		ktrepl_disable();
-		KUNIT_EXPECT_EQ(test, ktrepl_bytes(), 0);
-		KUNIT_EXPECT_EQ(test, ktrepl_verify_all().compared, 0);
+		KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
+		KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).compared, 0);
 		KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
-		KUNIT_EXPECT_GT(test, ktrepl_bytes(), 0);
+		KUNIT_EXPECT_GT(test, ktrepl_test_bytes(), 0);
 	}
 	ktrepl_expect_equal(test);
 }
@@ -319,9 +277,9 @@ static void ktrepl_text_shortage(struct kunit *test)
 		ktrepl_disable();
 		WRITE_ONCE(ktrepl_param_mem_max, caps[i]);
 		KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
-		KUNIT_EXPECT_LE(test, ktrepl_bytes(), caps[i]);
+		KUNIT_EXPECT_LE(test, ktrepl_test_bytes(), caps[i]);
 		ktrepl_each_leaf(test, ktrepl_check_leaf);
-		KUNIT_EXPECT_EQ(test, ktrepl_verify_all().different, 0);
+		KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 	}
 	ktrepl_disable();
 	WRITE_ONCE(ktrepl_param_mem_max, max);
@@ -346,8 +304,7 @@ static struct kunit_case ktrepl_text_cases[] = {
 static struct kunit_suite ktrepl_text_suite = {
 	.name = "ktrepl_text",
 	.suite_init = ktrepl_suite_rerun,
-	.init = ktrepl_text_init,
-	.exit = ktrepl_text_exit,
+	.init = ktrepl_test_on,
 	.test_cases = ktrepl_text_cases,
 };
 

@@ -481,6 +481,9 @@ void ktrepl_late_init(void)
 {
 	int err;
 
+	/* KUnit may have started a port that does not depend on the boot. */
+	if (ktrepl_state != KTREPL_BOOTING)
+		return;
 	mutex_lock(&ktrepl_mutex);
 	err = ktrepl_start();
 	mutex_unlock(&ktrepl_mutex);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the suites share.
+ */
+#ifndef _KTREPL_TEST_COMMON_H
+#define _KTREPL_TEST_COMMON_H
+
+#include <kunit/test.h>
+
+#include "../internal.h"
+
+/*
+ * For suite_init: KUnit takes a case that skipped once for one that a filter
+ * has excluded, and never runs it again, not even through debugfs.
+ */
+static inline int ktrepl_suite_rerun(struct kunit_suite *suite)
+{
+	struct kunit_case *test_case;
+
+	kunit_suite_for_each_test_case(suite, test_case)
+		if (test_case->status == KUNIT_SKIPPED)
+			test_case->status = KUNIT_SUCCESS;
+	return 0;
+}
+
+/*
+ * Built-in suites run before kernel text is protected, and so before anything
+ * of it can be replicated.  The generic port needs nothing of that kind, and
+ * is started here.  Leaves replication on.
+ */
+static inline int ktrepl_test_on(struct kunit *test)
+{
+	if (!ktrepl_info && !IS_ENABLED(CONFIG_HAVE_ARCH_KTREPL))
+		ktrepl_late_init();
+	if (!ktrepl_info)
+		kunit_skip(test, "kernel text is not protected yet");
+	if (ktrepl_info->refuse)
+		kunit_skip(test, "refused: %s", ktrepl_info->refuse);
+	KUNIT_ASSERT_EQ(test, ktrepl_enable(), 0);
+	return 0;
+}
+
+/* Bytes that all nodes hold. */
+static inline long ktrepl_test_bytes(void)
+{
+	long bytes = 0;
+	int nid, i;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		for (i = 0; ktrepl_nodes[nid] && i < KTREPL_NR_SIZES; i++)
+			bytes += atomic_long_read(&ktrepl_nodes[nid]->stat[i]);
+	return bytes;
+}
+
+static inline struct ktrepl_verify ktrepl_test_verify(bool repair)
+{
+	struct ktrepl_verify res = { };
+
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_verify(&res, NULL, repair);
+	mutex_unlock(&ktrepl_mutex);
+	return res;
+}
+
+/* Pages that serve as text of a set, with a copy on each node but theirs. */
+#define KTREPL_TEST_PAGES 4
+
+struct ktrepl_test_set {
+	struct ktrepl_set *set;
+	u8 *mem;
+};
+
+static inline void ktrepl_test_populate(struct ktrepl_set *set)
+{
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid])
+			ktrepl_set_populate(set, nid);
+}
+
+static inline void ktrepl_test_set_make(struct kunit *test,
+					struct ktrepl_test_set *t)
+{
+	unsigned long i, bytes = KTREPL_TEST_PAGES * PAGE_SIZE;
+
+	t->mem = (u8 *)__get_free_pages(GFP_KERNEL, get_order(bytes));
+	KUNIT_ASSERT_NOT_NULL(test, t->mem);
+	for (i = 0; i < bytes; i++)
+		t->mem[i] = i * 7 + (i >> PAGE_SHIFT);
+	mutex_lock(&ktrepl_mutex);
+	t->set = ktrepl_set_register("test", KTREPL_TEXT, (unsigned long)t->mem,
+				     (unsigned long)t->mem + bytes);
+	if (!IS_ERR(t->set))
+		ktrepl_test_populate(t->set);
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->set);
+}
+
+static inline void ktrepl_test_set_drop(struct ktrepl_test_set *t)
+{
+	if (!IS_ERR_OR_NULL(t->set)) {
+		mutex_lock(&ktrepl_mutex);
+		ktrepl_set_unregister(t->set);
+		mutex_unlock(&ktrepl_mutex);
+	}
+	if (t->mem)
+		free_pages((unsigned long)t->mem,
+			   get_order(KTREPL_TEST_PAGES * PAGE_SIZE));
+}
+
+/* How many copies there are of a page. */
+static inline int ktrepl_test_copies(struct ktrepl_set *set, unsigned long i)
+{
+	int nid, nr = 0;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		nr += !!ktrepl_set_copy(set, nid, i);
+	return nr;
+}
+
+#endif /* _KTREPL_TEST_COMMON_H */

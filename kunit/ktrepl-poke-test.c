@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pokes: all copies or none.
+ */
+
+#include <linux/memory.h>
+#include <linux/mm.h>
+
+#include "common.h"
+
+static int ktrepl_poke_init(struct kunit *test)
+{
+	struct ktrepl_test_set *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	ktrepl_test_on(test);
+	test->priv = t;
+	ktrepl_test_set_make(test, t);
+	return 0;
+}
+
+static void ktrepl_poke_exit(struct kunit *test)
+{
+	if (test->priv)
+		ktrepl_test_set_drop(test->priv);
+}
+
+static const struct {
+	unsigned int off, len;
+} ktrepl_pokes[] = {
+	{ 0, 1 }, { 5, 8 }, { PAGE_SIZE - 1, 1 }, { PAGE_SIZE - 3, 5 },
+	{ PAGE_SIZE, PAGE_SIZE }, { PAGE_SIZE, 2 * PAGE_SIZE },
+	{ 17, 3 * PAGE_SIZE }, { 0, 4 * PAGE_SIZE },
+};
+
+static void ktrepl_poke_ranges(struct kunit *test)
+{
+	struct ktrepl_test_set *t = test->priv;
+	struct ktrepl_verify res;
+	u8 *src;
+	int i;
+
+	src = kunit_kmalloc(test, 4 * PAGE_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, src);
+	for (i = 0; i < ARRAY_SIZE(ktrepl_pokes); i++) {
+		memset(src, 0xa0 + i, 4 * PAGE_SIZE);
+		KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem + ktrepl_pokes[i].off,
+						  src, ktrepl_pokes[i].len), 0);
+		KUNIT_EXPECT_MEMEQ(test, t->mem + ktrepl_pokes[i].off, src,
+				   ktrepl_pokes[i].len);
+		res = ktrepl_test_verify(false);
+		KUNIT_EXPECT_GE(test, res.compared, KTREPL_TEST_PAGES);
+		KUNIT_EXPECT_EQ(test, res.different, 0);
+	}
+}
+
+/* A bad target is found before the first store. */
+static void ktrepl_poke_bad(struct kunit *test)
+{
+	struct ktrepl_test_set *t = test->priv;
+	u8 old = t->mem[4 * PAGE_SIZE - 1], new[8] = { old + 1 };
+
+	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem, new, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ktrepl_poke((void *)-4L, new, 8), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem - 1, new, 1), -EFAULT);
+	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem + 4 * PAGE_SIZE - 1, new, 2),
+			-EFAULT);
+	KUNIT_EXPECT_EQ(test, t->mem[4 * PAGE_SIZE - 1], old);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+}
+
+/* The iterator names the master, and then each copy once. */
+static void ktrepl_poke_iterator(struct kunit *test)
+{
+	struct ktrepl_test_set *t = test->priv;
+	struct ktrepl_poke poke = { };
+	int nr = 0, nid, seen;
+	struct page *copy;
+
+	mutex_lock(&text_mutex);
+	poke.pages[0] = virt_to_page(t->mem);
+	ktrepl_poke_first(&poke, (unsigned long)t->mem, 4);
+	KUNIT_EXPECT_PTR_EQ(test, poke.pages[0], virt_to_page(t->mem));
+	while (ktrepl_poke_next(&poke)) {
+		nr++;
+		seen = 0;
+		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+			copy = ktrepl_set_copy(t->set, nid, 0);
+			seen += copy && copy == poke.pages[0];
+		}
+		KUNIT_EXPECT_EQ(test, seen, 1);
+	}
+	mutex_unlock(&text_mutex);
+	KUNIT_EXPECT_EQ(test, nr, ktrepl_test_copies(t->set, 0));
+	KUNIT_EXPECT_GE(test, nr, 1);
+}
+
+/* Of two pages, only one has a copy: the other's master is written again. */
+static void ktrepl_poke_half(struct kunit *test)
+{
+	struct ktrepl_test_set *t = test->priv;
+	struct page *lost = NULL;
+	u32 new = 0x12345678;
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes && !lost; nid++) {
+		lost = ktrepl_set_copy(t->set, nid, 1);
+		if (lost)
+			t->set->copy[nid][1] = NULL;
+	}
+	KUNIT_ASSERT_NOT_NULL(test, lost);
+	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem + PAGE_SIZE - 2, &new, 4), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+	KUNIT_EXPECT_MEMEQ(test, t->mem + PAGE_SIZE - 2, &new, 4);
+	t->set->copy[nid - 1][1] = lost;
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(true).different, 1);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+}
+
+/* A poke that leaves out one copy, on purpose. */
+static void ktrepl_poke_broken(struct kunit *test)
+{
+	struct ktrepl_test_set *t = test->priv;
+	bool left_out = false;
+	struct page *copy;
+	u32 new = 0xdead;
+	int nid;
+
+	mutex_lock(&text_mutex);
+	arch_ktrepl_write(virt_to_page(t->mem), 0, &new, 4);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		copy = ktrepl_set_copy(t->set, nid, 0);
+		if (copy && !left_out)
+			left_out = true;
+		else if (copy)
+			arch_ktrepl_write(copy, 0, &new, 4);
+	}
+	mutex_unlock(&text_mutex);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 1);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(true).different, 1);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+}
+
+static struct kunit_case ktrepl_poke_cases[] = {
+	KUNIT_CASE(ktrepl_poke_ranges),
+	KUNIT_CASE(ktrepl_poke_bad),
+	KUNIT_CASE(ktrepl_poke_iterator),
+	KUNIT_CASE(ktrepl_poke_half),
+	KUNIT_CASE(ktrepl_poke_broken),
+	{ }
+};
+
+static struct kunit_suite ktrepl_poke_suite = {
+	.name = "ktrepl_poke",
+	.suite_init = ktrepl_suite_rerun,
+	.init = ktrepl_poke_init,
+	.exit = ktrepl_poke_exit,
+	.test_cases = ktrepl_poke_cases,
+};
+
+kunit_test_suite(ktrepl_poke_suite);

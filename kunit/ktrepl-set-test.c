@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The registry of sets, and their copies.
+ */
+
+#include <linux/mm.h>
+
+#include "common.h"
+
+#define START	0x10000UL
+#define END	(START + 4 * PAGE_SIZE)
+
+static struct ktrepl_set *ktrepl_test_register(unsigned long start,
+					       unsigned long end)
+{
+	struct ktrepl_set *set;
+
+	mutex_lock(&ktrepl_mutex);
+	set = ktrepl_set_register("test", KTREPL_RODATA, start, end);
+	mutex_unlock(&ktrepl_mutex);
+	return set;
+}
+
+static void ktrepl_test_unregister(struct ktrepl_set *set)
+{
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_set_unregister(set);
+	mutex_unlock(&ktrepl_mutex);
+}
+
+static void ktrepl_set_lookup(struct kunit *test)
+{
+	struct ktrepl_set *set = ktrepl_test_register(START, END);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, set);
+	KUNIT_EXPECT_NULL(test, ktrepl_set_find(START - 1));
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_set_find(START), set);
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_set_find(END - 1), set);
+	KUNIT_EXPECT_NULL(test, ktrepl_set_find(END));
+	KUNIT_EXPECT_EQ(test, ktrepl_set_pages(set), 4);
+	KUNIT_EXPECT_EQ(test, ktrepl_set_index(set, END - 1), 3);
+	ktrepl_test_unregister(set);
+	KUNIT_EXPECT_NULL(test, ktrepl_set_find(START));
+}
+
+static void ktrepl_set_bad_range(struct kunit *test)
+{
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(START, START),
+			    ERR_PTR(-EINVAL));
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(END, START),
+			    ERR_PTR(-EINVAL));
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(START + 1, END),
+			    ERR_PTR(-EINVAL));
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(START, END - 1),
+			    ERR_PTR(-EINVAL));
+	KUNIT_EXPECT_NULL(test, ktrepl_set_find(START));
+}
+
+static void ktrepl_set_overlap(struct kunit *test)
+{
+	struct ktrepl_set *set = ktrepl_test_register(START, END), *next;
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, set);
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(START, END),
+			    ERR_PTR(-EEXIST));
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(START - PAGE_SIZE,
+						       START + PAGE_SIZE),
+			    ERR_PTR(-EEXIST));
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(END - PAGE_SIZE,
+						       END + PAGE_SIZE),
+			    ERR_PTR(-EEXIST));
+	next = ktrepl_test_register(END, END + PAGE_SIZE);
+	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, next);
+	if (!IS_ERR(next))
+		ktrepl_test_unregister(next);
+	ktrepl_test_unregister(set);
+}
+
+/* Each node but the master's gets a copy of its own, equal to the master. */
+static void ktrepl_set_copies(struct kunit *test)
+{
+	struct ktrepl_test_set t = { };
+	int nid, i, copies = 0;
+	struct page *copy;
+	long before;
+
+	ktrepl_test_on(test);
+	before = ktrepl_test_bytes();
+	ktrepl_test_set_make(test, &t);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		for (i = 0; i < KTREPL_TEST_PAGES; i++) {
+			copy = ktrepl_set_copy(t.set, nid, i);
+			if (!copy)
+				continue;
+			copies++;
+			KUNIT_EXPECT_MEMEQ(test, page_address(copy),
+					   t.mem + i * PAGE_SIZE, PAGE_SIZE);
+			if (!ktrepl_info->fake_nodes)
+				KUNIT_EXPECT_EQ(test, page_to_nid(copy), nid);
+		}
+	}
+	KUNIT_EXPECT_GE(test, copies, KTREPL_TEST_PAGES);
+	KUNIT_EXPECT_EQ(test, copies % KTREPL_TEST_PAGES, 0);
+	nid = ktrepl_page_node(virt_to_page(t.mem));
+	KUNIT_EXPECT_NULL(test, ktrepl_set_copy(t.set, nid, 0));
+	ktrepl_test_set_drop(&t);
+	/* Back in the arena at least. */
+	ktrepl_disable();
+	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+	KUNIT_EXPECT_LE(test, ktrepl_test_bytes(), before);
+}
+
+/* Shortage: counted, and the master is used. */
+static void ktrepl_set_shortage(struct kunit *test)
+{
+	unsigned long max = ktrepl_param_mem_max;
+	struct ktrepl_test_set t = { };
+	long failures = 0;
+	int nid;
+
+	ktrepl_test_on(test);
+	ktrepl_disable();
+	WRITE_ONCE(ktrepl_param_mem_max, 1);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid])
+			failures -= atomic_long_read(&ktrepl_nodes[nid]->stat
+						     [KTREPL_STAT_PAGE_FAIL]);
+	ktrepl_test_set_make(test, &t);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid])
+			failures += atomic_long_read(&ktrepl_nodes[nid]->stat
+						     [KTREPL_STAT_PAGE_FAIL]);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_copies(t.set, 0), 0);
+	KUNIT_EXPECT_GE(test, failures, KTREPL_TEST_PAGES);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
+	ktrepl_test_set_drop(&t);
+	WRITE_ONCE(ktrepl_param_mem_max, max);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+}
+
+static struct kunit_case ktrepl_set_cases[] = {
+	KUNIT_CASE(ktrepl_set_lookup),
+	KUNIT_CASE(ktrepl_set_bad_range),
+	KUNIT_CASE(ktrepl_set_overlap),
+	KUNIT_CASE(ktrepl_set_copies),
+	KUNIT_CASE(ktrepl_set_shortage),
+	{ }
+};
+
+static struct kunit_suite ktrepl_set_suite = {
+	.name = "ktrepl_set",
+	.suite_init = ktrepl_suite_rerun,
+	.test_cases = ktrepl_set_cases,
+};
+
+kunit_test_suite(ktrepl_set_suite);
