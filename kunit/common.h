@@ -6,6 +6,7 @@
 #define _KTREPL_TEST_COMMON_H
 
 #include <kunit/test.h>
+#include <linux/vmalloc.h>
 
 #include "../internal.h"
 
@@ -84,7 +85,8 @@ static inline void ktrepl_test_set_make(struct kunit *test,
 {
 	unsigned long i, bytes = KTREPL_TEST_PAGES * PAGE_SIZE;
 
-	t->mem = (u8 *)__get_free_pages(GFP_KERNEL, get_order(bytes));
+	/* Not from the linear map, whose leaves may be larger than the set. */
+	t->mem = vmalloc(bytes);
 	KUNIT_ASSERT_NOT_NULL(test, t->mem);
 	for (i = 0; i < bytes; i++)
 		t->mem[i] = i * 7 + (i >> PAGE_SHIFT);
@@ -104,9 +106,7 @@ static inline void ktrepl_test_set_drop(struct ktrepl_test_set *t)
 		ktrepl_set_unregister(t->set);
 		mutex_unlock(&ktrepl_mutex);
 	}
-	if (t->mem)
-		free_pages((unsigned long)t->mem,
-			   get_order(KTREPL_TEST_PAGES * PAGE_SIZE));
+	vfree(t->mem);
 }
 
 /* How many copies there are of a page. */

@@ -78,9 +78,9 @@ static void ktrepl_poke_iterator(struct kunit *test)
 	struct page *copy;
 
 	mutex_lock(&text_mutex);
-	poke.pages[0] = virt_to_page(t->mem);
+	poke.pages[0] = vmalloc_to_page(t->mem);
 	ktrepl_poke_first(&poke, (unsigned long)t->mem, 4);
-	KUNIT_EXPECT_PTR_EQ(test, poke.pages[0], virt_to_page(t->mem));
+	KUNIT_EXPECT_PTR_EQ(test, poke.pages[0], vmalloc_to_page(t->mem));
 	while (ktrepl_poke_next(&poke)) {
 		nr++;
 		seen = 0;
@@ -127,7 +127,7 @@ static void ktrepl_poke_broken(struct kunit *test)
 	int nid;
 
 	mutex_lock(&text_mutex);
-	arch_ktrepl_write(virt_to_page(t->mem), 0, &new, 4);
+	arch_ktrepl_write(vmalloc_to_page(t->mem), 0, &new, 4);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		copy = ktrepl_set_copy(t->set, nid, 0);
 		if (copy && !left_out)

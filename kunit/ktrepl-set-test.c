@@ -101,7 +101,7 @@ static void ktrepl_set_copies(struct kunit *test)
 	}
 	KUNIT_EXPECT_GE(test, copies, KTREPL_TEST_PAGES);
 	KUNIT_EXPECT_EQ(test, copies % KTREPL_TEST_PAGES, 0);
-	nid = ktrepl_page_node(virt_to_page(t.mem));
+	nid = ktrepl_page_node(vmalloc_to_page(t.mem));
 	KUNIT_EXPECT_NULL(test, ktrepl_set_copy(t.set, nid, 0));
 	ktrepl_test_set_drop(&t);
 	/* Back in the arena at least. */
