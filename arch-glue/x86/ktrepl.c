@@ -177,9 +177,17 @@ void arch_ktrepl_root_free(pgd_t *root)
 
 static void ktrepl_copy_entries(pgd_t *dst, const pgd_t *src)
 {
-	memcpy(dst, src, KERNEL_PGD_BOUNDARY * sizeof(pgd_t));
+	unsigned int i;
+
+	/*
+	 * Entry by entry: a store to @src that happens meanwhile is repeated in
+	 * @dst soon, but until then the CPU must not see one half done.
+	 */
+	for (i = 0; i < KERNEL_PGD_BOUNDARY; i++)
+		WRITE_ONCE(dst[i], READ_ONCE(src[i]));
 	/* Per mm, too, with page table isolation. */
-	dst[pgd_index(LDT_BASE_ADDR)] = src[pgd_index(LDT_BASE_ADDR)];
+	i = pgd_index(LDT_BASE_ADDR);
+	WRITE_ONCE(dst[i], READ_ONCE(src[i]));
 }
 
 bool arch_ktrepl_root_fill(pgd_t *root, struct mm_struct *mm)
