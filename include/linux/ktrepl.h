@@ -24,8 +24,8 @@ struct page;
 
 /**
  * struct ktrepl_poke - iterates the copies that one poke has to write
- * @pages: the pages to write now; @pages[1] is used when the range crosses
- *	   a page boundary
+ * @pages: the pages to write now; the second one is used when the range
+ *	   crosses a page boundary
  *
  * Filled by ktrepl_poke_first(), advanced by ktrepl_poke_next().  The rest is
  * private to lib/ktrepl.
