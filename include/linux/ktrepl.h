@@ -15,6 +15,7 @@
 #define _LINUX_KTREPL_H
 
 #include <linux/jump_label.h>
+#include <linux/kconfig.h>
 #include <linux/types.h>
 
 struct ktrepl_object;
@@ -104,7 +105,8 @@ static __always_inline bool ktrepl_poke_next(struct ktrepl_poke *poke)
  */
 static __always_inline void ktrepl_sync_leaf(unsigned long addr)
 {
-	if (static_branch_unlikely(&ktrepl_key))
+	if (IS_ENABLED(CONFIG_HAVE_ARCH_KTREPL) &&
+	    static_branch_unlikely(&ktrepl_key))
 		__ktrepl_sync_leaf(addr);
 }
 
