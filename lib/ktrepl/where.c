@@ -30,14 +30,12 @@ static const u32 ktrepl_marker_rodata ____cacheline_aligned;
 
 /**
  * struct ktrepl_where - what one CPU has found
- * @node:   the node it should fetch from
  * @text:   mark fetched as an instruction
  * @rodata: mark read
  * @root:   node of its root table
  * @ok:     every leaf is the one that it should be
  */
 struct ktrepl_where {
-	struct ktrepl_node *node;
 	u32 text;
 	u32 rodata;
 	int root;
@@ -67,22 +65,33 @@ static bool ktrepl_walk_ok(pgd_t *root, const struct ktrepl_set *set, int nid)
 	return true;
 }
 
+/* Does a root lead to the master's tables, like that of init_mm? */
+static bool ktrepl_root_is_master(pgd_t *root)
+{
+	unsigned long text = (unsigned long)ktrepl_info->marker;
+
+	return pgd_val(*pgd_offset_pgd(root, text)) ==
+	       pgd_val(*pgd_offset_k(text));
+}
+
 /* Runs on the CPU, from an IPI. */
 static void ktrepl_where_cpu(void *data)
 {
 	struct ktrepl_where *w = data;
 	pgd_t *root = arch_ktrepl_cpu_root();
 	struct ktrepl_set *set;
+	int nid = NUMA_NO_NODE;
 
-	w->node = this_cpu_read(ktrepl_cpu_home);
+	/* When memory for roots is short the CPU may be on the master. */
+	if (!ktrepl_root_is_master(root) && this_cpu_read(ktrepl_cpu_home))
+		nid = this_cpu_read(ktrepl_cpu_home)->nid;
 	w->text = arch_ktrepl_marker();
 	w->rodata = READ_ONCE(ktrepl_marker_rodata);
 	w->root = page_to_nid(virt_to_page(root));
 	w->ok = true;
 	list_for_each_entry(set, &ktrepl_sets, list)
 		if (ktrepl_in_hull(set->start))
-			w->ok &= ktrepl_walk_ok(root, set, w->node ?
-						w->node->nid : NUMA_NO_NODE);
+			w->ok &= ktrepl_walk_ok(root, set, nid);
 }
 
 /* Writes a different mark into the master and each copy, one by one. */
