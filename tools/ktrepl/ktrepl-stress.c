@@ -25,7 +25,7 @@ static unsigned int duration_s = 30;
 static bool duration_asked;
 static unsigned int watchdog_s = 120;
 static unsigned int settle_s = 10;
-static u64 leak_max_kb = 8192;
+static u64 leak_max_kb = 16384;
 static bool json, replicate = true, plain;
 
 static bool stopping;		/* atomic */
@@ -49,7 +49,7 @@ static const char usage[] =
 "  -w, --watchdog=SECONDS      an activity that long without progress hangs\n"
 "                              (120)\n"
 "  -t, --settle=SECONDS        time for memory to come back (10)\n"
-"  -m, --leak-max=KB           memory that may be missing at the end (8192)\n"
+"  -m, --leak-max=KB           memory that may be missing at the end (16384)\n"
 "  -j, --json                  print the summary as JSON\n"
 "  -h, --help                  print this help\n"
 "  -V, --version               print the version\n"
