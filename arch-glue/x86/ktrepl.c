@@ -69,30 +69,11 @@ static struct ktrepl_arch_info ktrepl_x86_info = {
 	.nr_ranges = 2,
 };
 
-/*
- * Without KASLR configured, modules start within the PUD entry of the image.
- * The PMD entries of their PTE pages would have to be repeated in each node's
- * clone of the PMD page; with all of them present from the start there is
- * nothing to repeat.
- */
-static int ktrepl_populate_modules(void)
-{
-	unsigned long end = ALIGN((unsigned long)_end, PUD_SIZE);
-	unsigned long addr;
-
-	for (addr = MODULES_VADDR; addr < end; addr += PMD_SIZE)
-		if (!pte_alloc_kernel(pmd_off_k(addr), addr))
-			return -ENOMEM;
-	return 0;
-}
-
 const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 {
 	struct ktrepl_arch_info *info = &ktrepl_x86_info;
 
 	info->refuse = ktrepl_refuse();
-	if (!info->refuse && ktrepl_populate_modules())
-		info->refuse = "no memory for page tables of modules";
 
 	/*
 	 * Padding up to a 2 MiB boundary has been given back to the page

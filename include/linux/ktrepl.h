@@ -40,6 +40,7 @@ struct ktrepl_poke {
 	unsigned long index[2];
 	unsigned int offset, len;
 	int nid;
+	bool synced;
 #endif
 };
 
@@ -50,7 +51,7 @@ DECLARE_STATIC_KEY_FALSE(ktrepl_key);
 void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 			 size_t len);
 bool __ktrepl_poke_next(struct ktrepl_poke *poke);
-void __ktrepl_sync_leaf(unsigned long addr);
+void __ktrepl_sync_range(unsigned long start, unsigned long end);
 
 /**
  * ktrepl_poke_first - resolve every target of a poke
@@ -63,7 +64,7 @@ void __ktrepl_sync_leaf(unsigned long addr);
  * master, and writing the master covers it.
  *
  * Context: Any, NMI and kgdb with all other CPUs stopped included.  The caller
- * holds text_mutex, or is the only running CPU.
+ * holds text_mutex or arch_ktrepl_lock(), or is the only running CPU.
  */
 static __always_inline void
 ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr, size_t len)
@@ -71,6 +72,7 @@ ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr, size_t len)
 	poke->nid = -1;
 	poke->set[0] = NULL;
 	poke->set[1] = NULL;
+	poke->synced = false;
 	if (static_branch_unlikely(&ktrepl_key))
 		__ktrepl_poke_first(poke, addr, len);
 }
@@ -94,20 +96,23 @@ static __always_inline bool ktrepl_poke_next(struct ktrepl_poke *poke)
 }
 
 /**
- * ktrepl_sync_leaf - the master's leaf entry for a kernel address has changed
- * @addr: kernel virtual address
+ * ktrepl_sync_range - the master's entries for kernel addresses have changed
+ * @start: first address
+ * @end:   first address behind them
  *
- * Called after the store to the leaf (or to the table entry that replaced it)
- * and before the TLB flush that makes the change effective, so that a node's
- * leaf is never stricter nor looser than the master's after the flush.
+ * Called after the stores to leaves, or to the table entries that replaced
+ * them, and before the TLB flush that makes the change effective, so that a
+ * node's leaf is never stricter nor looser than the master's after the flush.
+ * Addresses that no node maps privately are rejected by range.
  *
  * Context: Any but NMI.  Takes a raw spinlock with interrupts disabled.
  */
-static __always_inline void ktrepl_sync_leaf(unsigned long addr)
+static __always_inline void ktrepl_sync_range(unsigned long start,
+					      unsigned long end)
 {
 	if (IS_ENABLED(CONFIG_HAVE_ARCH_KTREPL) &&
 	    static_branch_unlikely(&ktrepl_key))
-		__ktrepl_sync_leaf(addr);
+		__ktrepl_sync_range(start, end);
 }
 
 /**
@@ -191,7 +196,7 @@ void ktrepl_object_free(struct ktrepl_object *obj);
 static inline void ktrepl_poke_first(struct ktrepl_poke *poke,
 				     unsigned long addr, size_t len) { }
 static inline bool ktrepl_poke_next(struct ktrepl_poke *poke) { return false; }
-static inline void ktrepl_sync_leaf(unsigned long addr) { }
+static inline void ktrepl_sync_range(unsigned long start, unsigned long end) { }
 static inline void ktrepl_late_init(void) { }
 
 #endif /* CONFIG_KTREPL */

@@ -46,7 +46,7 @@ struct ktrepl_range {
 	unsigned long end;
 };
 
-#define KTREPL_MAX_RANGES 4
+#define KTREPL_MAX_RANGES 8
 
 /**
  * struct ktrepl_arch_info - facts about an architecture and this boot
@@ -56,6 +56,9 @@ struct ktrepl_range {
  * @nr_ranges:	  how many of @ranges are in use
  * @marker:	  [F3] address inside arch_ktrepl_marker() of the bytes that
  *		  hold its return value, or NULL for a port without text
+ * @sync_copies:	  [F5] instruction caches do not follow stores: [P1] and every
+ *		  other user of the iterator maintain them for each copy through
+ *		  the alias just written, and say so in ktrepl_poke.synced
  * @fake_nodes:	  [F4] number of pretended nodes, for a port without NUMA;
  *		  0 for all others.  The master counts as being on node 0.
  */
@@ -64,6 +67,7 @@ struct ktrepl_arch_info {
 	struct ktrepl_range ranges[KTREPL_MAX_RANGES];
 	unsigned int nr_ranges;
 	void *marker;
+	bool sync_copies;
 	unsigned int fake_nodes;
 };
 
@@ -99,7 +103,8 @@ void arch_ktrepl_poke(void *addr, const void *src, size_t len);
  * @len:  number of bytes, not beyond the end of @page
  *
  * Used for the initial contents of a copy, for repair, and by the execution
- * proof.  Must not go through an instrumented memcpy(): read-only data holds
+ * proof.  No poke comes between the reading of @src and the end of the write.
+ * Caches included, like [P1].  Must not go through an instrumented memcpy(): read-only data holds
  * KASAN redzones.
  *
  * Context: Process context, text_mutex held.
@@ -149,6 +154,15 @@ u32 arch_ktrepl_marker_code(u32 val);
 int arch_ktrepl_protect(struct page *page, unsigned int nr, bool ro);
 
 /*
+ * arch_ktrepl_lock(), arch_ktrepl_unlock() - [P7] keep pokes out
+ *
+ * In asm/ktrepl.h: unsigned long arch_ktrepl_lock(void) and
+ * void arch_ktrepl_unlock(unsigned long flags), inside text_mutex.  They exclude
+ * those patchers of the architecture that do not take text_mutex; nothing where
+ * all of them do.  May be a raw spinlock, held for the time of one page.
+ */
+
+/*
  * For the glue, from lib/ktrepl: [P1] by means of [P2], page by page.
  */
 void ktrepl_poke_pages(void *addr, const void *src, size_t len);
@@ -161,8 +175,10 @@ void ktrepl_poke_pages(void *addr, const void *src, size_t len);
  * @from: root to copy: init_mm.pgd for a node's own kernel root, that kernel
  *	  root for the root of an mm
  *
- * From now on the architecture keeps the kernel entries of the new root like
- * those of every other root, except for entries that [T4] calls private.
+ * With CONFIG_KTREPL_ROOTS the architecture keeps the kernel entries of the new
+ * root, from now on, like those of every other root, except for entries that
+ * [T4] calls private.  Without, it tells of stores to the kernel's only root,
+ * and to all tables above the PTE level, by ktrepl_sync_entry().
  *
  * Context: Process context, may sleep.
  * Return: the root, or NULL.
@@ -193,8 +209,10 @@ int arch_ktrepl_node_finish(int nid, pgd_t *root);
 /**
  * arch_ktrepl_attach - [A1] load the root that ktrepl wants on this CPU
  *
- * Loads this CPU's root again as ktrepl_mm_pgd() gives it, and drops every
- * cached translation, global ones and all address space ids included.
+ * Loads this CPU's root again, as ktrepl_mm_pgd() gives it with
+ * CONFIG_KTREPL_ROOTS and ktrepl_cpu_root() without, and drops every cached
+ * translation, global ones and all address space ids included, if that is
+ * another than before.
  *
  * Context: Interrupts disabled, on the CPU concerned.
  */
@@ -209,11 +227,49 @@ void arch_ktrepl_attach(void);
 pgd_t *arch_ktrepl_cpu_root(void);
 
 /*
- * For the glue, from lib/ktrepl/pgtable.c.
+ * More of asm/ktrepl.h, for tables and leaves:
+ *
+ * KTREPL_ROOT_ORDER - [T6] order of the allocation behind a root
+ *
+ * arch_ktrepl_table_entry(old, pa) - [T7] value of a table entry like @old that
+ *	points to the table at @pa
+ *
+ * pgprot_t arch_ktrepl_split_prot(pgprot_t prot) - [T8] flags of the smallest
+ *	leaf that maps a part of a larger one with flags @prot
+ *
+ * bool arch_ktrepl_translates(unsigned long addr, unsigned long pfn) - [A4]
+ *	false if this CPU, asked for its translation of @addr, gives another
+ *	page frame than @pfn; true where it cannot be asked
+ */
+
+/*
+ * For the glue, from lib/ktrepl.
  */
 void *ktrepl_table_clone(int nid, const void *table);
 
+/**
+ * ktrepl_cpu_root - the kernel root that this CPU is to run on
+ *
+ * Context: Preemption disabled.
+ * Return: linear address of the root of this CPU's node, or of init_mm's.
+ */
+pgd_t *ktrepl_cpu_root(void);
+
 #endif /* CONFIG_HAVE_ARCH_KTREPL */
+
+#if defined(CONFIG_HAVE_ARCH_KTREPL) && !defined(CONFIG_KTREPL_ROOTS)
+
+/**
+ * __ktrepl_sync_entry - a kernel table entry above the PTE level was written
+ * @entry: the entry, by its linear address or any other
+ *
+ * Called after the store and before the TLB flush that makes it effective.
+ *
+ * Context: Any but NMI.  Takes a raw spinlock with interrupts disabled.
+ */
+void __ktrepl_sync_entry(const void *entry);
+
+#endif
 
 #ifdef CONFIG_KTREPL_ROOTS
 

@@ -13,6 +13,7 @@
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/smp.h>
+#include <linux/stop_machine.h>
 #include <linux/suspend.h>
 #include <linux/workqueue.h>
 
@@ -131,17 +132,46 @@ static void ktrepl_set_home(struct ktrepl_node *node)
 	arch_ktrepl_attach();
 }
 
-static void ktrepl_attach_cpu(void *unused)
+static struct ktrepl_node *ktrepl_home(int cpu)
 {
-	int nid = ktrepl_node_home(ktrepl_cpu_node(smp_processor_id()));
+	int nid = ktrepl_node_home(ktrepl_cpu_node(cpu));
 
-	ktrepl_set_home(nid == NUMA_NO_NODE ? NULL : ktrepl_nodes[nid]);
+	return nid == NUMA_NO_NODE ? NULL : ktrepl_nodes[nid];
 }
 
-static void ktrepl_detach_cpu(void *unused)
+static int ktrepl_switch_cpu(void *on)
 {
-	ktrepl_set_home(NULL);
+	unsigned long flags;
+
+	local_irq_save(flags);
+	ktrepl_set_home(on ? ktrepl_home(smp_processor_id()) : NULL);
+	local_irq_restore(flags);
+	return 0;
 }
+
+/*
+ * On each CPU in turn, from its stopper thread.  An IPI will not do: it can
+ * interrupt code that runs on tables of its own with interrupts enabled, such
+ * as the calls of EFI runtime services, which disable preemption only.
+ */
+static void ktrepl_switch_cpus(bool on)
+{
+	int cpu;
+
+	lockdep_assert_cpus_held();
+
+	for_each_online_cpu(cpu)
+		stop_one_cpu(cpu, ktrepl_switch_cpu, on ? &ktrepl_state : NULL);
+}
+
+#ifdef CONFIG_HAVE_ARCH_KTREPL
+pgd_t *ktrepl_cpu_root(void)
+{
+	struct ktrepl_node *home = this_cpu_read(ktrepl_cpu_home);
+
+	return home && home->root ? home->root : ktrepl_master_root();
+}
+#endif
 
 static void ktrepl_node_tear_down(struct ktrepl_node *node)
 {
@@ -201,7 +231,7 @@ static int ktrepl_cpu_prepare(unsigned int cpu)
 static int ktrepl_cpu_starting(unsigned int cpu)
 {
 	if (ktrepl_is_on())
-		ktrepl_attach_cpu(NULL);
+		ktrepl_set_home(ktrepl_home(cpu));
 	return 0;
 }
 
@@ -212,7 +242,7 @@ static int ktrepl_cpu_starting(unsigned int cpu)
  */
 static int ktrepl_cpu_dying(unsigned int cpu)
 {
-	ktrepl_detach_cpu(NULL);
+	ktrepl_set_home(NULL);
 	return 0;
 }
 
@@ -263,7 +293,7 @@ static void ktrepl_switch_on(void)
 			ktrepl_node_build(ktrepl_nodes[nid]);
 	ktrepl_objects_switch(true);
 	WRITE_ONCE(ktrepl_state, KTREPL_ON);
-	on_each_cpu(ktrepl_attach_cpu, NULL, true);
+	ktrepl_switch_cpus(true);
 }
 
 static void ktrepl_switch_off(enum ktrepl_state state)
@@ -272,11 +302,11 @@ static void ktrepl_switch_off(enum ktrepl_state state)
 
 	WRITE_ONCE(ktrepl_state, state);
 	/*
-	 * A CPU that is switching mms has interrupts disabled, and takes the
-	 * IPI afterwards: from here on no CPU is on a node root, nor has
-	 * anything cached from one, and none gets there again.
+	 * A CPU that is switching mms gets to its stopper thread afterwards:
+	 * from here on no CPU is on a node root, nor has anything cached from
+	 * one, and none gets there again.
 	 */
-	on_each_cpu(ktrepl_detach_cpu, NULL, true);
+	ktrepl_switch_cpus(false);
 	ktrepl_roots_stop();
 	ktrepl_objects_switch(false);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
@@ -456,6 +486,7 @@ static int ktrepl_start(void)
 		set = ktrepl_set_register(r->name, r->kind, r->start, r->end);
 		if (IS_ERR(set))
 			return PTR_ERR(set);
+		set->mapped = true;
 	}
 	return 0;
 }

@@ -7,6 +7,7 @@
  *   cpus_read_lock	no CPU comes or goes while replication is switched
  *   ktrepl_mutex	state, the list of sets, nodes being built or torn down
  *   text_mutex		contents of copies and ktrepl_set.copy[]
+ *   arch_ktrepl_lock()	(raw, or nothing) like text_mutex, for patchers without
  *   ktrepl_pt_lock	(raw) contents of cloned tables
  *
  * and for the roots, below mm->page_table_lock and the runqueue lock:
@@ -26,6 +27,7 @@
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 /* A port without NUMA pretends up to 8 nodes. */
 #define KTREPL_MAX_NODES	(MAX_NUMNODES > 8 ? MAX_NUMNODES : 8)
@@ -56,6 +58,8 @@ struct gen_pool;
  * @root:	  kernel root with private leaves, or NULL; ktrepl_mutex and
  *		  ktrepl_pt_lock
  * @tables:	  cloned tables, by page->lru; ktrepl_mutex
+ * @clones:	  clone of a master's table, by the latter's page frame number;
+ *		  written under ktrepl_mutex
  * @cpus:	  online CPUs that have it as their home; ktrepl_mutex
  * @ready_lock:	  protects @ready and @nr_ready
  * @ready:	  spare roots for mms
@@ -73,6 +77,7 @@ struct ktrepl_node {
 	struct list_head chunks;
 	pgd_t *root;
 	struct list_head tables;
+	struct xarray clones;
 	cpumask_t cpus;
 #ifdef CONFIG_KTREPL_ROOTS
 	raw_spinlock_t ready_lock;
@@ -91,6 +96,7 @@ struct ktrepl_node {
  * @list:  on ktrepl_sets; ktrepl_mutex
  * @name:  what reports call it
  * @kind:  text or read-only data
+ * @mapped: nodes map their copies at the set's addresses
  * @start: first address, page aligned
  * @end:   first address behind it, page aligned
  * @dead:  pages whose master has been made writable since the copy was taken;
@@ -103,6 +109,7 @@ struct ktrepl_set {
 	struct list_head list;
 	const char *name;
 	enum ktrepl_kind kind;
+	bool mapped;
 	unsigned long start;
 	unsigned long end;
 	unsigned long *dead;
@@ -191,9 +198,11 @@ const void *ktrepl_object_copy(const struct ktrepl_object *obj, int nid);
 void ktrepl_where_show(struct seq_file *m);
 
 /* pgtable.c */
+#define ktrepl_master_root()	((pgd_t *)lm_alias(init_mm.pgd))
+
 unsigned long ktrepl_leaf_size(unsigned long addr);
-bool ktrepl_in_hull(unsigned long addr);
 bool ktrepl_leaf_private(const struct ktrepl_node *node, unsigned long addr);
+bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr);
 int ktrepl_node_map(struct ktrepl_node *node);
 int ktrepl_node_install(struct ktrepl_node *node);
 void ktrepl_node_unmap(struct ktrepl_node *node);
@@ -227,6 +236,12 @@ static inline unsigned long ktrepl_leaf_size(unsigned long addr)
 
 static inline bool ktrepl_leaf_private(const struct ktrepl_node *node,
 				       unsigned long addr)
+{
+	return true;
+}
+
+static inline bool ktrepl_leaf_split(struct ktrepl_node *node,
+				     unsigned long addr)
 {
 	return true;
 }

@@ -8,6 +8,7 @@
 #include <linux/bitmap.h>
 #include <linux/genalloc.h>
 #include <linux/mm.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/topology.h>
@@ -210,6 +211,7 @@ int ktrepl_nodes_init(void)
 		node->nid = nid;
 		INIT_LIST_HEAD(&node->chunks);
 		INIT_LIST_HEAD(&node->tables);
+		xa_init(&node->clones);
 		ktrepl_roots_node_init(node);
 		ktrepl_nodes[nid] = node;
 	}
@@ -300,11 +302,10 @@ void ktrepl_uncharge(struct ktrepl_node *node, enum ktrepl_stat stat,
 /*
  * An arena a node, of chunks whose linear alias is read-only from birth to
  * death: copies are written through a temporary alias even when they are made.
- * Chunks have the size of a leaf above the PTE level, so that the copy of such
- * a leaf takes a whole one and the linear map need not be split.
+ * A chunk has 2 MiB, or more for a larger leaf above the PTE level, so that the
+ * copy of such a leaf takes a whole one and the linear map need not be split.
  */
-#define KTREPL_CHUNK_ORDER	min_t(unsigned int, PMD_SHIFT - PAGE_SHIFT, \
-				      MAX_PAGE_ORDER)
+#define KTREPL_CHUNK_SIZE	SZ_2M
 
 static void ktrepl_chunk_free(struct ktrepl_node *node, struct page *page,
 			      unsigned int order)
@@ -373,7 +374,8 @@ struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
 	}
 
 	addr = gen_pool_alloc(node->arena, size);
-	for (order = KTREPL_CHUNK_ORDER; !addr && order >= 0; order--)
+	for (order = get_order(max_t(size_t, size, KTREPL_CHUNK_SIZE));
+	     !addr && order >= 0; order--)
 		if (ktrepl_chunk_add(node, size, order))
 			addr = gen_pool_alloc(node->arena, size);
 	if (!addr)

@@ -8,12 +8,19 @@
  *
  *	entry == the master's entry, or
  *	entry -> a clone of the table that the master's entry points to, or
- *	entry == the master's leaf with the pfn of the node's copy
+ *	entry == the master's leaf with the pfn of the node's copy, or
+ *	entry -> a table of small leaves in place of the master's large one
  *
- * and nothing else.  ktrepl_sync_leaf() restores this after the master's leaf
- * has changed, and is also what installs the copies in the first place.
+ * and nothing else.  ktrepl_sync_addr() restores this after the master has
+ * changed, and is also what installs the copies in the first place.
  *
- * A leaf of a clone has the size and the protection of the master's leaf.
+ * A leaf of a clone has the protection of the master's.  It has its size, too,
+ * unless parts of the large leaf have no copy, or copies that do not adjoin.
+ * Which of the two is settled before a CPU loads the root.
+ *
+ * Changes of the master come in two ways: by address, after any change below
+ * an address range (ktrepl_sync_range()), and by entry (ktrepl_sync_entry()),
+ * where an architecture tells of each store to a table above the PTE level.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -23,6 +30,7 @@
 #include <linux/pgtable.h>
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
+#include <linux/xarray.h>
 
 #include <asm/pgalloc.h>
 
@@ -59,15 +67,19 @@ static pmd_t *ktrepl_pmd(pgd_t *root, unsigned long addr)
  * ktrepl_leaf_size - size of the master's leaf
  * @addr: kernel address
  *
- * Return: size in bytes.
+ * Return: size in bytes; of leaves that adjoin and are marked as one, of all of
+ * them together.
  */
 unsigned long ktrepl_leaf_size(unsigned long addr)
 {
-	pmd_t *pmd = ktrepl_pmd(init_mm.pgd, addr);
+	pmd_t *pmd = ktrepl_pmd(ktrepl_master_root(), addr);
 
 	if (!pmd)
 		return PUD_SIZE;
-	return pmd_leaf(*pmd) ? PMD_SIZE : PAGE_SIZE;
+	if (pmd_leaf(*pmd))
+		return pmd_leaf_size(*pmd);
+	return pmd_present(*pmd) ?
+		pte_leaf_size(*pte_offset_kernel(pmd, addr)) : PAGE_SIZE;
 }
 
 static bool ktrepl_table_remote(const void *table, int nid)
@@ -77,7 +89,7 @@ static bool ktrepl_table_remote(const void *table, int nid)
 
 /**
  * ktrepl_walk - what a root maps at an address
- * @root: root table
+ * @root: root table, by its linear address
  * @addr: kernel address
  * @nid:  node whose tables count as local
  * @w:	  result
@@ -94,13 +106,15 @@ bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 	if (!pmd || !pmd_present(*pmd))
 		return false;
 	p4d = p4d_offset(pgd_offset_pgd(root, addr), addr);
-	w->remote = ktrepl_table_remote(root, nid) +
-		    ktrepl_table_remote(pud_offset(p4d, addr), nid) +
-		    ktrepl_table_remote(pmd, nid);
+	w->remote = ktrepl_table_remote(root, nid);
 	if (!mm_p4d_folded(&init_mm))
 		w->remote += ktrepl_table_remote(p4d, nid);
+	if (!mm_pud_folded(&init_mm))
+		w->remote += ktrepl_table_remote(pud_offset(p4d, addr), nid);
+	if (!mm_pmd_folded(&init_mm))
+		w->remote += ktrepl_table_remote(pmd, nid);
 	if (pmd_leaf(*pmd)) {
-		w->size = PMD_SIZE;
+		w->size = pmd_leaf_size(*pmd);
 		w->prot = pmd_pgprot(*pmd);
 		w->pfn = pmd_pfn(*pmd) + pte_index(addr);
 		return true;
@@ -109,7 +123,7 @@ bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 	if (!pte_present(*pte))
 		return false;
 	w->remote += ktrepl_table_remote(pte, nid);
-	w->size = PAGE_SIZE;
+	w->size = pte_leaf_size(*pte);
 	w->prot = pte_pgprot(*pte);
 	w->pfn = pte_pfn(*pte);
 	return true;
@@ -117,100 +131,286 @@ bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 
 /* === Keeping clones true ================================================= */
 
-/* The copy that a node is to map at a leaf, NULL for the master. */
-static struct page *ktrepl_leaf_copy(int nid, unsigned long addr,
-				     unsigned long size, bool writable)
+/* The copy that a node is to map at a page, NULL for the master. */
+static struct page *ktrepl_page_copy(int nid, unsigned long addr)
 {
 	struct ktrepl_set *set = ktrepl_set_find(addr);
 	unsigned long index;
-	struct page *copy;
 
-	if (!set)
+	if (!set || !set->mapped)
 		return NULL;
 	index = ktrepl_set_index(set, addr);
-	copy = ktrepl_set_copy(set, nid, index);
-	/* Once plain stores may have changed the master, the copy is stale. */
-	if (copy && writable)
-		bitmap_set(set->dead, index, size >> PAGE_SHIFT);
-	return test_bit(index, set->dead) ? NULL : copy;
+	return test_bit(index, set->dead) ? NULL :
+		ktrepl_set_copy(set, nid, index);
+}
+
+/* Once plain stores may have changed the master, a copy is stale for good. */
+static void ktrepl_mark_dead(int nid, unsigned long addr, unsigned long size)
+{
+	unsigned long end = addr + size;
+	struct ktrepl_set *set;
+
+	for (; addr != end; addr += PAGE_SIZE)
+		if (ktrepl_page_copy(nid, addr)) {
+			set = ktrepl_set_find(addr);
+			__set_bit(ktrepl_set_index(set, addr), set->dead);
+		}
 }
 
 /*
- * Like any change of a kernel mapping this takes effect at the TLB flush that
- * the caller does next, on all CPUs.  Same size and protection as the master's
- * leaf, so at no moment do two sizes for an address lie behind one root.
+ * Can a large leaf be one on the node as well?  Either all of its pages have
+ * copies, which adjoin and are aligned like the leaf, or none has one.
  */
-static void ktrepl_sync_node(struct ktrepl_node *node, unsigned long addr)
+static bool ktrepl_leaf_whole(int nid, unsigned long addr, unsigned long size)
 {
-	pmd_t *m = ktrepl_pmd(init_mm.pgd, addr);
-	pmd_t *n = ktrepl_pmd(node->root, addr);
+	struct page *first, *copy;
+	unsigned long i;
+
+	addr = ALIGN_DOWN(addr, size);
+	first = ktrepl_page_copy(nid, addr);
+	if (first && !IS_ALIGNED(page_to_pfn(first), size >> PAGE_SHIFT))
+		return false;
+	for (i = 1; i < size >> PAGE_SHIFT; i++) {
+		copy = ktrepl_page_copy(nid, addr + (i << PAGE_SHIFT));
+		if (copy != (first ? first + i : NULL))
+			return false;
+	}
+	return true;
+}
+
+static void ktrepl_sync_pte(int nid, pte_t *n, unsigned long pfn,
+			    pgprot_t prot, unsigned long addr)
+{
+	struct page *copy = ktrepl_page_copy(nid, addr);
+
+	set_pte(n, pfn_pte(copy ? page_to_pfn(copy) : pfn, prot));
+}
+
+/* A master's leaf above the PTE level. */
+static void ktrepl_sync_large(int nid, pmd_t *n, pmd_t m, unsigned long addr)
+{
+	pgprot_t prot = pmd_pgprot(m);
 	struct page *copy;
-	pte_t *mp, *np;
+	unsigned int i;
+	pte_t *pte;
+
+	addr &= PMD_MASK;
+	if (pmd_write(m))
+		ktrepl_mark_dead(nid, addr, PMD_SIZE);
+	if (!pmd_present(*n) || pmd_leaf(*n)) {
+		copy = ktrepl_page_copy(nid, addr);
+		set_pmd(n, copy ? pfn_pmd(page_to_pfn(copy), prot) : m);
+		return;
+	}
+	pte = pte_offset_kernel(n, addr);
+	prot = arch_ktrepl_split_prot(prot);
+	for (i = 0; i < PTRS_PER_PTE; i++)
+		ktrepl_sync_pte(nid, pte + i, pmd_pfn(m) + i, prot,
+				addr + i * PAGE_SIZE);
+}
+
+/* A master's leaf at the PTE level, or several that are marked as one. */
+static void ktrepl_sync_small(int nid, pte_t *n, pte_t *m, unsigned long addr)
+{
+	unsigned long size = pte_leaf_size(*m), i;
+	pgprot_t prot = pte_pgprot(*m);
+	unsigned int back;
+
+	addr &= PAGE_MASK;
+	back = (addr & (size - 1)) >> PAGE_SHIFT;
+	n -= back, m -= back, addr -= back * PAGE_SIZE;
+	if (pte_write(*m))
+		ktrepl_mark_dead(nid, addr, size);
+	if (size == PAGE_SIZE && !ktrepl_page_copy(nid, addr)) {
+		set_pte(n, *m);
+		return;
+	}
+	if (!ktrepl_leaf_whole(nid, addr, size))
+		prot = arch_ktrepl_split_prot(prot);
+	for (i = 0; i < size >> PAGE_SHIFT; i++)
+		ktrepl_sync_pte(nid, n + i, pte_pfn(m[i]), prot,
+				addr + i * PAGE_SIZE);
+}
+
+static void *ktrepl_clone_of(struct ktrepl_node *node, const struct page *table)
+{
+	return xa_load(&node->clones, page_to_pfn(table));
+}
+
+/*
+ * Brings a table entry of a clone up to date.  True if it points to a clone in
+ * turn.  A clone that has lost its place is not given it back: its contents
+ * are not known to be the table's that the master has there now.
+ */
+#define ktrepl_sync_level(node, level, n, m)				\
+({									\
+	void *__clone = NULL;						\
+	level##_t __new = *(m);						\
+									\
+	if (!level##_none(__new) && level##_present(__new) &&		\
+	    !level##_leaf(__new))					\
+		__clone = ktrepl_clone_of(node, level##_page(__new));	\
+	if (__clone && (level##_none(*(n)) || level##_leaf(*(n)) ||	\
+			page_address(level##_page(*(n))) != __clone))	\
+		__clone = NULL;						\
+	if (__clone)							\
+		__new = __##level(arch_ktrepl_table_entry(		\
+					level##_val(__new), __pa(__clone))); \
+	if (level##_val(__new) != level##_val(*(n)))			\
+		set_##level(n, __new);					\
+	!!__clone;							\
+})
+
+/*
+ * Brings what a node maps at an address up to date, top down as far as the
+ * node has tables of its own.  Like any change of a kernel mapping this takes
+ * effect at the TLB flush that the caller does next, on all CPUs.  A pointer
+ * to another table, or a leaf that the master has changed, is as safe or as
+ * unsafe without break-before-make as it was in the master.
+ *
+ * Return: the first address that the entry reached does not cover.
+ */
+static unsigned long ktrepl_sync_addr(struct ktrepl_node *node,
+				      unsigned long addr)
+{
+	pgd_t *m_pgd = pgd_offset_pgd(ktrepl_master_root(), addr);
+	pgd_t *n_pgd = pgd_offset_pgd(node->root, addr);
+	p4d_t *m_p4d, *n_p4d;
+	pud_t *m_pud, *n_pud;
+	pmd_t *m_pmd, *n_pmd;
+	pte_t *m_pte;
+	bool changed;
 
 	lockdep_assert_held(&ktrepl_pt_lock);
 
-	if (!m || !n || m == n)
-		return;
-
-	if (pmd_leaf(*m)) {
-		addr &= PMD_MASK;
-		copy = ktrepl_leaf_copy(node->nid, addr, PMD_SIZE,
-					pmd_write(*m));
-		set_pmd(n, copy ? pfn_pmd(page_to_pfn(copy), pmd_pgprot(*m)) :
-				  *m);
-		return;
+	if (!mm_p4d_folded(&init_mm) &&
+	    !ktrepl_sync_level(node, pgd, n_pgd, m_pgd))
+		return ALIGN(addr + 1, PGDIR_SIZE);
+	m_p4d = p4d_offset(m_pgd, addr);
+	n_p4d = p4d_offset(n_pgd, addr);
+	if (!mm_pud_folded(&init_mm) &&
+	    !ktrepl_sync_level(node, p4d, n_p4d, m_p4d))
+		return ALIGN(addr + 1, P4D_SIZE);
+	m_pud = pud_offset(m_p4d, addr);
+	n_pud = pud_offset(n_p4d, addr);
+	if (!mm_pmd_folded(&init_mm) &&
+	    !ktrepl_sync_level(node, pud, n_pud, m_pud))
+		return ALIGN(addr + 1, PUD_SIZE);
+	m_pmd = pmd_offset(m_pud, addr);
+	n_pmd = pmd_offset(n_pud, addr);
+	if (pmd_leaf(*m_pmd)) {
+		ktrepl_sync_large(node->nid, n_pmd, *m_pmd, addr);
+		return ALIGN(addr + 1, PMD_SIZE);
 	}
-	if (pmd_none(*m) || pmd_none(*n) || pmd_leaf(*n)) {
-		/* Split by the master: the node shares the new table. */
-		if (pmd_leaf(*n))
-			ktrepl_leaf_copy(node->nid, addr & PMD_MASK, PMD_SIZE,
-					 true);
-		set_pmd(n, *m);
-		return;
+	changed = pmd_val(*n_pmd) != pmd_val(*m_pmd);
+	if (!ktrepl_sync_level(node, pmd, n_pmd, m_pmd)) {
+		/* Perhaps split by the master: the table is shared now. */
+		if (changed)
+			ktrepl_mark_dead(node->nid, addr & PMD_MASK, PMD_SIZE);
+		return ALIGN(addr + 1, PMD_SIZE);
 	}
-
-	mp = pte_offset_kernel(m, addr);
-	np = pte_offset_kernel(n, addr);
-	if (mp == np)
-		return;
-	copy = ktrepl_leaf_copy(node->nid, addr & PAGE_MASK, PAGE_SIZE,
-				pte_write(*mp));
-	set_pte(np, copy ? pfn_pte(page_to_pfn(copy), pte_pgprot(*mp)) : *mp);
+	m_pte = pte_offset_kernel(m_pmd, addr);
+	ktrepl_sync_small(node->nid, pte_offset_kernel(n_pmd, addr), m_pte,
+			  addr);
+	return ALIGN(addr + 1, pte_leaf_size(*m_pte));
 }
 
-/**
- * ktrepl_in_hull - may the tables that lead to an address be cloned?
- * @addr: kernel address
- *
- * Return: true within the PUD entries that cover the ranges of the image.
- */
-bool ktrepl_in_hull(unsigned long addr)
+/* Tables on the path to a range lead to no more than this. */
+static bool ktrepl_range_in_hull(const struct ktrepl_range *r,
+				 unsigned long start, unsigned long last)
 {
+	return last >= (r->start & PUD_MASK) &&
+		start <= ALIGN(r->end, PUD_SIZE) - 1;
+}
+
+void __ktrepl_sync_range(unsigned long start, unsigned long end)
+{
+	unsigned long addr, flags;
+	bool near = false;
 	unsigned int i;
-
-	for (i = 0; i < ktrepl_info->nr_ranges; i++) {
-		const struct ktrepl_range *r = &ktrepl_info->ranges[i];
-
-		if (addr >= (r->start & PUD_MASK) &&
-		    addr - 1 < ALIGN(r->end, PUD_SIZE) - 1)
-			return true;
-	}
-	return false;
-}
-
-void __ktrepl_sync_leaf(unsigned long addr)
-{
-	unsigned long flags;
 	int nid;
 
-	if (!ktrepl_in_hull(addr))
+	for (i = 0; i < ktrepl_info->nr_ranges; i++)
+		near |= ktrepl_range_in_hull(&ktrepl_info->ranges[i], start,
+					     end - 1);
+	if (!near)
 		return;
-	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		if (ktrepl_nodes[nid] && ktrepl_nodes[nid]->root)
-			ktrepl_sync_node(ktrepl_nodes[nid], addr);
-	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		struct ktrepl_node *node = ktrepl_nodes[nid];
+
+		if (!node || !READ_ONCE(node->root))
+			continue;
+		/* An address behind the last one of all is 0. */
+		for (addr = start; addr - start < end - start && addr;) {
+			raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
+			addr = node->root ? ktrepl_sync_addr(node, addr) : end;
+			raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
+		}
+	}
 }
+
+#ifndef CONFIG_KTREPL_ROOTS
+
+/*
+ * What the entries of the root table cover: folded levels, at build or at run
+ * time, have none of their own.
+ */
+static unsigned int ktrepl_root_shift(void)
+{
+	if (mm_p4d_folded(&init_mm) && PTRS_PER_P4D > 1)
+		return P4D_SHIFT;
+	if (mm_pud_folded(&init_mm) && PTRS_PER_PUD > 1)
+		return PUD_SHIFT;
+	return PGDIR_SHIFT;
+}
+
+static unsigned long ktrepl_root_base(void)
+{
+	unsigned int shift = ktrepl_root_shift();
+	unsigned long nr = shift == PGDIR_SHIFT ? PTRS_PER_PGD :
+			   PAGE_SIZE / sizeof(pgd_t);
+
+	return ktrepl_info->ranges[0].start & ~((nr << shift) - 1);
+}
+
+/* The page that holds an entry, which may be mapped by a fixmap slot. */
+static unsigned long ktrepl_entry_pfn(const void *entry)
+{
+	struct ktrepl_walk w;
+
+	if (virt_addr_valid(entry))
+		return page_to_pfn(virt_to_page(entry));
+	return ktrepl_walk(ktrepl_master_root(), (unsigned long)entry, 0, &w) ?
+		w.pfn : 0;
+}
+
+void __ktrepl_sync_entry(const void *entry)
+{
+	unsigned long pfn = ktrepl_entry_pfn(entry), flags, addr;
+	struct page *clone;
+	void *table;
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		struct ktrepl_node *node = ktrepl_nodes[nid];
+
+		/* User tables, and most of the kernel's, have no clone. */
+		if (!node || !xa_load(&node->clones, pfn))
+			continue;
+		raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
+		table = xa_load(&node->clones, pfn);
+		if (table && node->root) {
+			clone = virt_to_page(table);
+			addr = (clone->index << PAGE_SHIFT) +
+			       ((offset_in_page(entry) / sizeof(pmd_t)) <<
+				page_private(clone));
+			ktrepl_sync_addr(node, addr);
+		}
+		raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
+	}
+}
+
+#endif /* !CONFIG_KTREPL_ROOTS */
 
 /* === Building ============================================================ */
 
@@ -255,51 +455,74 @@ void *ktrepl_table_clone(int nid, const void *table)
 }
 
 /*
+ * From here on ktrepl_sync_entry() finds the clone, or root, of a table; @base
+ * is what its first entry covers, and each covers 1 << @shift bytes.
+ */
+static bool ktrepl_clone_register(struct ktrepl_node *node,
+				  const struct page *table, void *clone,
+				  unsigned long base, unsigned int shift)
+{
+	struct page *page = virt_to_page(clone);
+
+	page->index = base >> PAGE_SHIFT;
+	set_page_private(page, shift);
+	return !xa_err(xa_store(&node->clones, page_to_pfn(table), clone,
+				GFP_KERNEL | __GFP_NOWARN));
+}
+
+/*
  * Makes @np, an entry of a clone, point to a clone of the table that @mp, the
  * same entry of the master, points to.  Copying the table and linking the copy
- * are one step under ktrepl_pt_lock, so that ktrepl_sync_leaf() after a change
+ * are one step under ktrepl_pt_lock, so that ktrepl_sync_addr() after a change
  * of the master either comes before the copying or finds the clone.
  */
-#define ktrepl_clone_entry(node, level, np, mp, table)			\
+#define ktrepl_clone_entry(node, level, np, mp, base, shift)		\
 ({									\
+	struct page *__table = level##_page(*(mp));			\
+	void *__new = ktrepl_clone_of(node, __table);			\
 	unsigned long __flags;						\
-	void *__new = NULL;						\
+	bool __done = __new && page_address(level##_page(*(np))) == __new; \
 									\
-	if (level##_val(*(np)) != level##_val(*(mp)))			\
-		__new = (void *)-1;	/* a clone already */		\
-	else								\
+	if (!__new) {							\
 		__new = ktrepl_table_alloc(node);			\
-	if (__new && __new != (void *)-1) {				\
-		raw_spin_lock_irqsave(&ktrepl_pt_lock, __flags);	\
-		copy_page(__new, (void *)(table));			\
-		set_##level(np, __##level(				\
-			arch_ktrepl_table_entry(level##_val(*(mp)),	\
-						__pa(__new))));		\
-		raw_spin_unlock_irqrestore(&ktrepl_pt_lock, __flags);	\
+		__done = __new && ktrepl_clone_register(node, __table,	\
+						__new, base, shift);	\
+		if (__done) {						\
+			raw_spin_lock_irqsave(&ktrepl_pt_lock, __flags); \
+			copy_page(__new, page_address(__table));	\
+			set_##level(np, __##level(			\
+				arch_ktrepl_table_entry(level##_val(*(mp)), \
+							__pa(__new))));	\
+			raw_spin_unlock_irqrestore(&ktrepl_pt_lock, __flags); \
+		}							\
 	}								\
-	!!__new;							\
+	__done;								\
 })
 
 /* Clones the tables between a node's root and the leaf of an address. */
 static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 {
 	pgd_t *n_pgd = pgd_offset_pgd(node->root, addr);
-	pgd_t *m_pgd = pgd_offset_k(addr);
+	pgd_t *m_pgd = pgd_offset_pgd(ktrepl_master_root(), addr);
 	p4d_t *n_p4d, *m_p4d;
 	pud_t *n_pud, *m_pud;
 	pmd_t *n_pmd, *m_pmd;
 
 	if (!mm_p4d_folded(&init_mm) &&
-	    !ktrepl_clone_entry(node, pgd, n_pgd, m_pgd,
-				pgd_page_vaddr(*m_pgd)))
+	    !ktrepl_clone_entry(node, pgd, n_pgd, m_pgd, addr & PGDIR_MASK,
+				P4D_SHIFT))
 		return false;
 	n_p4d = p4d_offset(n_pgd, addr);
 	m_p4d = p4d_offset(m_pgd, addr);
-	if (!ktrepl_clone_entry(node, p4d, n_p4d, m_p4d, p4d_pgtable(*m_p4d)))
+	if (!mm_pud_folded(&init_mm) &&
+	    !ktrepl_clone_entry(node, p4d, n_p4d, m_p4d, addr & P4D_MASK,
+				PUD_SHIFT))
 		return false;
 	n_pud = pud_offset(n_p4d, addr);
 	m_pud = pud_offset(m_p4d, addr);
-	if (!ktrepl_clone_entry(node, pud, n_pud, m_pud, pud_pgtable(*m_pud)))
+	if (!mm_pmd_folded(&init_mm) &&
+	    !ktrepl_clone_entry(node, pud, n_pud, m_pud, addr & PUD_MASK,
+				PMD_SHIFT))
 		return false;
 	n_pmd = pmd_offset(n_pud, addr);
 	m_pmd = pmd_offset(m_pud, addr);
@@ -308,8 +531,43 @@ static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 	 * with it the master's pages: no reason to give up the node.
 	 */
 	if (!pmd_leaf(*m_pmd))
-		ktrepl_clone_entry(node, pmd, n_pmd, m_pmd,
-				   pmd_page_vaddr(*m_pmd));
+		ktrepl_clone_entry(node, pmd, n_pmd, m_pmd, addr & PMD_MASK,
+				   PAGE_SHIFT);
+	return true;
+}
+
+/**
+ * ktrepl_leaf_split - have a node map a large leaf of the master by small ones
+ * @node: the node, whose root no CPU has loaded yet
+ * @addr: kernel address
+ *
+ * For when not all of it can have copies that adjoin.
+ *
+ * Context: Process context, ktrepl_mutex held.
+ * Return: false if it has to be mapped as one leaf, for lack of memory or
+ * because it is too large.
+ */
+bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr)
+{
+	pmd_t *m = ktrepl_pmd(ktrepl_master_root(), addr);
+	pmd_t *n = ktrepl_pmd(node->root, addr);
+	unsigned long flags;
+	pte_t *table;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	/* Below, the leaves are small already. */
+	if (!pmd_leaf(*m) || !pmd_leaf(*n))
+		return true;
+	if (pmd_leaf_size(*m) != PMD_SIZE)
+		return false;
+	table = ktrepl_table_alloc(node);
+	if (!table)
+		return false;
+	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
+	pmd_populate_kernel(&init_mm, n, table);
+	ktrepl_sync_large(node->nid, n, *m, addr);
+	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
 	return true;
 }
 
@@ -324,13 +582,11 @@ static bool ktrepl_clone_paths(struct ktrepl_node *node)
 	struct ktrepl_set *set;
 	unsigned long addr;
 
-	/* Only what ktrepl_sync_leaf() keeps true may be mapped privately. */
 	list_for_each_entry(set, &ktrepl_sets, list) {
-		if (!ktrepl_in_hull(set->start))
-			continue;
-		for (addr = set->start; addr < set->end;
+		for (addr = set->start; set->mapped && addr < set->end;
 		     addr = ALIGN(addr + 1, PMD_SIZE))
-			if (!ktrepl_clone_path(node, addr))
+			if (ktrepl_pmd(ktrepl_master_root(), addr) &&
+			    !ktrepl_clone_path(node, addr))
 				return false;
 	}
 	return true;
@@ -339,22 +595,19 @@ static bool ktrepl_clone_paths(struct ktrepl_node *node)
 /**
  * ktrepl_leaf_private - can a node map a leaf of its own at an address?
  * @node: the node, after ktrepl_node_map()
- * @addr: kernel address
+ * @addr: kernel address, of a set that is mapped
  *
- * Return: false where the node shares the table that holds the leaf; true also
- * for addresses that no tables are cloned for.
+ * Return: false where the node shares the table that holds the leaf.
  */
 bool ktrepl_leaf_private(const struct ktrepl_node *node, unsigned long addr)
 {
 	pmd_t *m, *n;
 
-	if (!ktrepl_in_hull(addr))
-		return true;
 	if (!node->root)
 		return false;
-	m = ktrepl_pmd(init_mm.pgd, addr);
+	m = ktrepl_pmd(ktrepl_master_root(), addr);
 	n = ktrepl_pmd(node->root, addr);
-	return m != n && (pmd_leaf(*m) || pmd_val(*m) != pmd_val(*n));
+	return m && m != n && (pmd_leaf(*m) || pmd_val(*m) != pmd_val(*n));
 }
 
 static bool ktrepl_all_local(const struct ktrepl_node *node)
@@ -363,9 +616,29 @@ static bool ktrepl_all_local(const struct ktrepl_node *node)
 	unsigned long addr;
 
 	list_for_each_entry(set, &ktrepl_sets, list)
-		if (ktrepl_in_hull(set->start))
+		if (set->mapped)
 			ktrepl_for_each_away(set, node->nid, addr)
 				return false;
+	return true;
+}
+
+/*
+ * From here on changes of the master reach the node.  Where nobody but us keeps
+ * the entries of the root true, those are read now that none can be missed.
+ */
+static bool ktrepl_root_register(struct ktrepl_node *node, pgd_t *root)
+{
+#ifndef CONFIG_KTREPL_ROOTS
+	if (!ktrepl_clone_register(node, virt_to_page(ktrepl_master_root()),
+				   root, ktrepl_root_base(),
+				   ktrepl_root_shift()))
+		return false;
+#endif
+	raw_spin_lock_irq(&ktrepl_pt_lock);
+	if (!IS_ENABLED(CONFIG_KTREPL_ROOTS))
+		copy_page(root, ktrepl_master_root());
+	node->root = root;
+	raw_spin_unlock_irq(&ktrepl_pt_lock);
 	return true;
 }
 
@@ -391,11 +664,11 @@ int ktrepl_node_map(struct ktrepl_node *node)
 	root = ktrepl_root_alloc(node, init_mm.pgd);
 	if (!root)
 		return -ENOMEM;
-	/* From here on ktrepl_sync_leaf() reaches the node. */
-	raw_spin_lock_irq(&ktrepl_pt_lock);
-	node->root = root;
-	raw_spin_unlock_irq(&ktrepl_pt_lock);
-
+	if (!ktrepl_root_register(node, root)) {
+		xa_destroy(&node->clones);
+		ktrepl_root_free(node, root);
+		return -ENOMEM;
+	}
 	if (ktrepl_clone_paths(node))
 		return 0;
 	ktrepl_node_unmap(node);
@@ -417,11 +690,9 @@ int ktrepl_node_install(struct ktrepl_node *node)
 	lockdep_assert_held(&ktrepl_mutex);
 
 	list_for_each_entry(set, &ktrepl_sets, list) {
-		if (!ktrepl_in_hull(set->start))
-			continue;
-		ktrepl_for_each_away(set, node->nid, addr) {
+		for (addr = set->start; set->mapped && addr < set->end;) {
 			raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-			ktrepl_sync_node(node, addr);
+			addr = ktrepl_sync_addr(node, addr);
 			raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
 		}
 	}
@@ -447,6 +718,7 @@ void ktrepl_node_unmap(struct ktrepl_node *node)
 	node->root = NULL;
 	raw_spin_unlock_irq(&ktrepl_pt_lock);
 
+	xa_destroy(&node->clones);
 	ktrepl_root_free(node, root);
 	list_for_each_entry_safe(page, next, &node->tables, lru) {
 		list_del(&page->lru);
@@ -510,10 +782,10 @@ static void ktrepl_translations_set(struct seq_file *m, int nid, pgd_t *root,
 		first = addr;
 		pa = PFN_PHYS(w.pfn);
 		end = min(ALIGN(addr + 1, w.size), set->end);
-		/* Small pages that follow on each other make one range. */
-		while (w.size == PAGE_SIZE && end < set->end &&
+		/* Small leaves that follow on each other make one range. */
+		while (w.size < PMD_SIZE && end < set->end &&
 		       ktrepl_walk(root, end, nid, &next) &&
-		       next.size == PAGE_SIZE &&
+		       next.size < PMD_SIZE &&
 		       PFN_PHYS(next.pfn) == pa + (end - first))
 			end += PAGE_SIZE;
 		seq_printf(m, "node %d %s %lx %lx %llx %llx %lu %d\n", nid,
@@ -540,7 +812,8 @@ void ktrepl_translations_show(struct seq_file *m)
 
 	for_each_online_node(nid) {
 		struct ktrepl_node *home = ktrepl_nodes[ktrepl_node_home(nid)];
-		pgd_t *root = home && home->root ? home->root : init_mm.pgd;
+		pgd_t *root = home && home->root ? home->root :
+						  ktrepl_master_root();
 
 		list_for_each_entry(set, &ktrepl_sets, list)
 			ktrepl_translations_set(m, nid, root, set);

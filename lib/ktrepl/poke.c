@@ -61,6 +61,9 @@ bool __ktrepl_poke_next(struct ktrepl_poke *poke)
 
 	if (unlikely(!ktrepl_poke_equal(poke)))
 		ktrepl_broken("a copy differs from the master after a poke");
+	if (unlikely(ktrepl_info->sync_copies && !poke->synced))
+		ktrepl_broken("caches were not maintained for a copy");
+	poke->synced = false;
 
 	while (++poke->nid < ktrepl_nr_nodes) {
 		bool found = false;
@@ -107,6 +110,7 @@ void ktrepl_poke_pages(void *addr, const void *src, size_t len)
 		ktrepl_poke_first(&poke, (unsigned long)addr, part);
 		do {
 			arch_ktrepl_write(poke.pages[0], off, src, part);
+			poke.synced = true;
 		} while (ktrepl_poke_next(&poke));
 	}
 }

@@ -6,8 +6,8 @@
  * maple tree walk under RCU, safe in NMI and under kgdb; a set that may go away
  * (not those of the image) is kept by whoever found it through text_mutex,
  * which ktrepl_set_unregister() takes after removing the set from the tree.
- * Copies are attached to a set, and detached, under text_mutex, so that no poke
- * falls between the copying of a page and its becoming a target of pokes.
+ * Copies are attached to a set, and detached, under text_mutex and
+ * arch_ktrepl_lock(), one of which every poke holds.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -102,10 +102,11 @@ void ktrepl_set_unregister(struct ktrepl_set *set)
 
 	mtree_erase(&ktrepl_set_tree, set->start);
 	list_del(&set->list);
-	/* Takes text_mutex for every node, so pokes under way have ended. */
+	/* Pokes under way, which may have found the set, end. */
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		ktrepl_set_depopulate(set, nid);
 	mutex_lock(&text_mutex);
+	arch_ktrepl_unlock(arch_ktrepl_lock());
 	mutex_unlock(&text_mutex);
 	bitmap_free(set->dead);
 	kfree(set);
@@ -129,7 +130,8 @@ struct ktrepl_set *ktrepl_set_find(unsigned long addr)
  * @nid:   the node
  * @index: page within the set
  *
- * Context: text_mutex or ktrepl_mutex held, or the only running CPU.
+ * Context: text_mutex, arch_ktrepl_lock() or ktrepl_mutex held, or the only
+ * running CPU.
  * Return: the copy, or NULL if the node uses the master.
  */
 struct page *ktrepl_set_copy(const struct ktrepl_set *set, int nid,
@@ -140,12 +142,11 @@ struct page *ktrepl_set_copy(const struct ktrepl_set *set, int nid,
 	return pages ? pages[index] : NULL;
 }
 
-/* Allocates copies of the pages of one leaf, all or none. */
-static unsigned long ktrepl_set_alloc_leaf(struct ktrepl_set *set,
-					   struct ktrepl_node *node,
-					   struct page **pages,
-					   unsigned long addr,
-					   unsigned long size)
+/* Allocates adjoining copies of the pages of one leaf, all or none. */
+static unsigned long ktrepl_set_alloc(struct ktrepl_set *set,
+				      struct ktrepl_node *node,
+				      struct page **pages, unsigned long addr,
+				      unsigned long size)
 {
 	unsigned long index = ktrepl_set_index(set, addr), i;
 	struct page *copy;
@@ -158,13 +159,37 @@ static unsigned long ktrepl_set_alloc_leaf(struct ktrepl_set *set,
 	return size >> PAGE_SHIFT;
 }
 
+/*
+ * The part of a leaf that lies in the set.  A large leaf is split on the node
+ * when there is no memory in one piece for it, or not all of it is in the set.
+ */
+static unsigned long ktrepl_set_alloc_leaf(struct ktrepl_set *set,
+					   struct ktrepl_node *node,
+					   struct page **pages,
+					   unsigned long addr,
+					   unsigned long size,
+					   unsigned long leaf)
+{
+	unsigned long done = 0, end = addr + size;
+
+	if (size == leaf)
+		done = ktrepl_set_alloc(set, node, pages, addr, size);
+	if (done || leaf == PAGE_SIZE)
+		return done;
+	if (set->mapped && !ktrepl_leaf_split(node, addr))
+		return 0;
+	for (; addr < end; addr += PAGE_SIZE)
+		done += ktrepl_set_alloc(set, node, pages, addr, PAGE_SIZE);
+	return done;
+}
+
 /**
  * ktrepl_set_populate - make the copies of a set on a node
  * @set: the set
  * @nid: the node
  *
- * Pages whose master is on the node already, leaves that reach beyond the set,
- * and leaves for which there is no memory or no table, are left to the master.
+ * Pages whose master is on the node already, and those for which there is no
+ * memory or no table, are left to the master.
  *
  * Context: Process context, ktrepl_mutex held, takes text_mutex.
  * Return: number of pages that have a copy now.
@@ -189,12 +214,11 @@ unsigned long ktrepl_set_populate(struct ktrepl_set *set, int nid)
 		unsigned long leaf = ktrepl_leaf_size(addr);
 
 		size = min(ALIGN(addr + 1, leaf), set->end) - addr;
-		if (size != leaf)
-			continue;
 		if (ktrepl_page_node(ktrepl_master_page(addr)) == nid ||
-		    !ktrepl_leaf_private(node, addr))
+		    (set->mapped && !ktrepl_leaf_private(node, addr)))
 			continue;
-		done += ktrepl_set_alloc_leaf(set, node, pages, addr, size);
+		done += ktrepl_set_alloc_leaf(set, node, pages, addr, size,
+					      leaf);
 		cond_resched();
 	}
 	if (!done) {
@@ -203,18 +227,19 @@ unsigned long ktrepl_set_populate(struct ktrepl_set *set, int nid)
 	}
 
 	/*
-	 * No poke can come between the copying of a page and the moment from
-	 * which pokes write the copy as well.
+	 * Pokes write the copies from now on: one that comes before the copying
+	 * of its page is in the master by then, one that comes after writes
+	 * both.  arch_ktrepl_write() lets none come in between.
 	 */
 	mutex_lock(&text_mutex);
+	/* Pairs with READ_ONCE() in ktrepl_set_copy(). */
+	smp_store_release(&set->copy[nid], pages);
 	for (i = 0; i < nr; i++) {
 		if (pages[i])
 			arch_ktrepl_write(pages[i], 0, (void *)set->start +
 					  (i << PAGE_SHIFT), PAGE_SIZE);
 		cond_resched();
 	}
-	/* Pairs with READ_ONCE() in ktrepl_set_copy() under kgdb. */
-	smp_store_release(&set->copy[nid], pages);
 	mutex_unlock(&text_mutex);
 	return done;
 }
@@ -229,14 +254,17 @@ unsigned long ktrepl_set_populate(struct ktrepl_set *set, int nid)
 void ktrepl_set_depopulate(struct ktrepl_set *set, int nid)
 {
 	struct page **pages = set->copy[nid];
-	unsigned long i;
+	unsigned long flags, i;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
 	if (!pages)
 		return;
+	/* Who holds neither lock any more has seen its last of the copies. */
 	mutex_lock(&text_mutex);
+	flags = arch_ktrepl_lock();
 	WRITE_ONCE(set->copy[nid], NULL);
+	arch_ktrepl_unlock(flags);
 	mutex_unlock(&text_mutex);
 
 	for (i = 0; i < ktrepl_set_pages(set); i++)

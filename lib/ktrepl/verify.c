@@ -20,7 +20,9 @@ static void ktrepl_verify_page(struct ktrepl_set *set, int nid,
 {
 	unsigned long addr = set->start + (index << PAGE_SHIFT);
 	struct page *copy = ktrepl_set_copy(set, nid, index);
+	unsigned long flags;
 	void *master;
+	bool same;
 
 	/* Not in use since its master has been made writable. */
 	if (!copy || test_bit(index, set->dead))
@@ -28,7 +30,10 @@ static void ktrepl_verify_page(struct ktrepl_set *set, int nid,
 	/* Through the linear map: read-only data holds KASAN redzones. */
 	master = page_address(ktrepl_master_page(addr));
 	res->compared++;
-	if (!memcmp(page_address(copy), master, PAGE_SIZE))
+	flags = arch_ktrepl_lock();
+	same = !memcmp(page_address(copy), master, PAGE_SIZE);
+	arch_ktrepl_unlock(flags);
+	if (same)
 		return;
 	if (res->different++ < KTREPL_REPORT_MAX && m)
 		seq_printf(m, "different %s %d %lx\n", set->name, nid, addr);
@@ -42,8 +47,8 @@ static void ktrepl_verify_page(struct ktrepl_set *set, int nid,
  * @m:	    where to name the first pages that differ, or NULL
  * @repair: write the master's contents to copies that differ
  *
- * Context: Process context, ktrepl_mutex held, takes text_mutex, so that no
- * poke is seen half done.
+ * Context: Process context, ktrepl_mutex held, takes text_mutex and
+ * arch_ktrepl_lock(), so that no poke is seen half done.
  */
 void ktrepl_verify(struct ktrepl_verify *res, struct seq_file *m, bool repair)
 {

@@ -9,8 +9,9 @@
  * copies equal again.
  *
  * Walk proof: on each CPU, from the root that the hardware uses, every leaf of
- * every set is the one that it should be, with the size and the protection of
- * the master's leaf.
+ * every set is the one that it should be, with the protection of the master's
+ * leaf, and no larger.  Where the architecture can tell, the hardware's own
+ * translation is compared as well.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -48,16 +49,21 @@ static bool ktrepl_walk_ok(pgd_t *root, const struct ktrepl_set *set, int nid)
 	unsigned long addr, index;
 	struct page *page;
 
-	for (addr = set->start; addr < set->end; addr += w.size) {
+	for (addr = set->start; addr < set->end;
+	     addr = ALIGN(addr + 1, w.size)) {
 		index = ktrepl_set_index(set, addr);
 		if (!ktrepl_walk(root, addr, nid, &w) ||
-		    !ktrepl_walk(init_mm.pgd, addr, nid, &m))
+		    !ktrepl_walk(ktrepl_master_root(), addr, nid, &m))
 			return false;
+		if (w.size < m.size)
+			m.prot = arch_ktrepl_split_prot(m.prot);
 		page = nid == NUMA_NO_NODE || test_bit(index, set->dead) ?
 			NULL : ktrepl_set_copy(set, nid, index);
-		if (w.size != m.size ||
+		if (w.size > m.size ||
 		    pgprot_val(w.prot) != pgprot_val(m.prot) ||
 		    w.pfn != (page ? page_to_pfn(page) : m.pfn))
+			return false;
+		if (!arch_ktrepl_translates(addr, w.pfn))
 			return false;
 		if (page && (w.remote || page_to_nid(page) != nid))
 			return false;
@@ -70,6 +76,8 @@ static bool ktrepl_root_is_master(pgd_t *root)
 {
 	unsigned long text = (unsigned long)ktrepl_info->marker;
 
+	if (!IS_ENABLED(CONFIG_KTREPL_ROOTS))
+		return root == ktrepl_master_root();
 	return pgd_val(*pgd_offset_pgd(root, text)) ==
 	       pgd_val(*pgd_offset_k(text));
 }
@@ -90,7 +98,7 @@ static void ktrepl_where_cpu(void *data)
 	w->root = page_to_nid(virt_to_page(root));
 	w->ok = true;
 	list_for_each_entry(set, &ktrepl_sets, list)
-		if (ktrepl_in_hull(set->start))
+		if (set->mapped)
 			w->ok &= ktrepl_walk_ok(root, set, nid);
 }
 

@@ -8,4 +8,11 @@
 #ifndef _ASM_GENERIC_KTREPL_H
 #define _ASM_GENERIC_KTREPL_H
 
+static inline unsigned long arch_ktrepl_lock(void)
+{
+	return 0;
+}
+
+static inline void arch_ktrepl_unlock(unsigned long flags) { }
+
 #endif /* _ASM_GENERIC_KTREPL_H */

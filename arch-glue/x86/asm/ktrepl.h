@@ -6,6 +6,7 @@
 #define _ASM_X86_KTREPL_H
 
 #include <linux/jump_label.h>
+#include <linux/types.h>
 
 struct mm_struct;
 
@@ -15,6 +16,24 @@ struct mm_struct;
 #else
 #define KTREPL_ROOT_ORDER	0
 #endif
+
+/* All patchers take text_mutex. */
+static inline unsigned long arch_ktrepl_lock(void)
+{
+	return 0;
+}
+
+static inline void arch_ktrepl_unlock(unsigned long flags) { }
+
+/* There is no instruction that tells. */
+static inline bool arch_ktrepl_translates(unsigned long addr,
+					  unsigned long pfn)
+{
+	return true;
+}
+
+/* The bit that makes a PMD entry a leaf is PAT in a PTE. */
+#define arch_ktrepl_split_prot(prot)	pgprot_large_2_4k(prot)
 
 /* An entry like @old that points to the table at @pa, all flags kept. */
 #define arch_ktrepl_table_entry(old, pa)	(((old) & ~PTE_PFN_MASK) | (pa))
