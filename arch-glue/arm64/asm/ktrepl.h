@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * ktrepl glue for arm64: what the page table headers and patching.c need.
+ */
+#ifndef _ASM_ARM64_KTREPL_H
+#define _ASM_ARM64_KTREPL_H
+
+#include <linux/jump_label.h>
+#include <linux/types.h>
+
+#include <asm/pgtable-hwdef.h>
+
+#if defined(CONFIG_HAVE_ARCH_KTREPL) && defined(CONFIG_KTREPL)
+
+/*
+ * A root group: [unused][trampoline][reserved][root].  Entry code gets from one
+ * to the next by adding to TTBR1, see TRAMP_SWAPPER_OFFSET.
+ */
+#define KTREPL_ROOT_ORDER	2
+
+/* An entry like @old that points to the table at @pa, all flags kept. */
+#define arch_ktrepl_table_entry(old, pa)				\
+	(((old) & ~__phys_to_pte_val(~0ULL & PHYS_MASK & PAGE_MASK)) |	\
+	 __phys_to_pte_val(pa))
+
+/* A page descriptor, where the larger leaf may be a block or contiguous. */
+#define arch_ktrepl_split_prot(prot)					\
+	__pgprot((pgprot_val(prot) & ~PTE_CONT) | PTE_TYPE_PAGE)
+
+unsigned long arch_ktrepl_lock(void);
+void arch_ktrepl_unlock(unsigned long flags);
+bool arch_ktrepl_translates(unsigned long addr, unsigned long pfn);
+
+DECLARE_STATIC_KEY_FALSE(ktrepl_key);
+
+void __ktrepl_sync_entry(const void *entry);
+
+static __always_inline bool ktrepl_on(void)
+{
+	return static_branch_unlikely(&ktrepl_key);
+}
+
+/*
+ * Does the store of a table entry concern the kernel's tables?  @val is the old
+ * value and the new one, joined, as one of them may be 0.  In descriptors of
+ * the kernel's tables UXN is set, in those of user tables only PXN is.
+ */
+static __always_inline bool ktrepl_kernel_entry(u64 val)
+{
+	return ktrepl_on() &&
+	       (val & (val & PMD_TABLE_BIT ? PMD_TABLE_UXN : PMD_SECT_UXN));
+}
+
+static __always_inline void ktrepl_sync_entry(bool kernel, const void *entry)
+{
+	if (kernel)
+		__ktrepl_sync_entry(entry);
+}
+
+/*
+ * The caches of the copy that has just been written through @alias.  Not asking
+ * the static key: its own branches are patched one after the other.
+ */
+#define ktrepl_poke_sync(poke, alias, len)				\
+do {									\
+	if ((poke)->set[0]) {						\
+		sync_icache_aliases((unsigned long)(alias),		\
+				    (unsigned long)(alias) + (len));	\
+		(poke)->synced = true;					\
+	}								\
+} while (0)
+
+#else
+
+static __always_inline bool ktrepl_on(void)
+{
+	return false;
+}
+
+static __always_inline bool ktrepl_kernel_entry(u64 val)
+{
+	return false;
+}
+
+static __always_inline void ktrepl_sync_entry(bool kernel, const void *entry) { }
+#define ktrepl_poke_sync(poke, alias, len)	do { } while (0)
+
+#endif
+
+#endif /* _ASM_ARM64_KTREPL_H */

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ktrepl glue for arm64.
+ *
+ * The kernel has one root table, in TTBR1.  A node root is a copy of it, in a
+ * group that is laid out like that of swapper_pg_dir: entry code, KPTI and
+ * software PAN find the tables next to the root by adding to TTBR1.
+ *
+ * A CPU changes roots by way of the identity map, with an empty root in between
+ * and all of its TLB invalidated while that one is live, so what the two roots
+ * map for an address may differ in size (blocks, the contiguous hint) as well
+ * as in output address: no break-before-make is needed between roots.  Other
+ * CPUs' TLBs do not matter: TTBR1 of a node root has CnP clear.
+ */
+
+#define pr_fmt(fmt) "ktrepl: " fmt
+
+#include <linux/arm_sdei.h>
+#include <linux/cpu_pm.h>
+#include <linux/ktrepl.h>
+#include <linux/ktrepl_arch.h>
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/set_memory.h>
+#include <linux/smp.h>
+
+#include <asm/cacheflush.h>
+#include <asm/fixmap.h>
+#include <asm/insn.h>
+#include <asm/memory.h>
+#include <asm/mmu_context.h>
+#include <asm/patching.h>
+#include <asm/pgalloc.h>
+#include <asm/pgtable.h>
+#include <asm/sections.h>
+#include <asm/tlbflush.h>
+#include <asm/virt.h>
+
+/* === Facts =============================================================== */
+
+/* movz w0, #0; ret: an instruction is seen whole or not at all. */
+asm(".pushsection .text, \"ax\"\n"
+	".balign 64\n"
+	".type arch_ktrepl_marker, @function\n"
+	".globl arch_ktrepl_marker\n"
+	"arch_ktrepl_marker:\n"
+	"movz w0, #0\n"
+	"ret\n"
+	".size arch_ktrepl_marker, . - arch_ktrepl_marker\n"
+	".popsection\n");
+
+u32 arch_ktrepl_marker_code(u32 val)
+{
+	/* Instructions are little-endian on any kernel. */
+	return (__force u32)cpu_to_le32(0x52800000 | val << 5);
+}
+
+static struct ktrepl_arch_info ktrepl_arm64_info = {
+	.marker = (void *)arch_ktrepl_marker,
+	.sync_copies = true,
+};
+
+static void ktrepl_add_range(const char *name, enum ktrepl_kind kind,
+			     unsigned long start, unsigned long end)
+{
+	struct ktrepl_arch_info *info = &ktrepl_arm64_info;
+
+	if (start < end)
+		info->ranges[info->nr_ranges++] = (struct ktrepl_range){
+			.name = name, .kind = kind, .start = start, .end = end,
+		};
+}
+
+/*
+ * A range of the image, without what belongs to a protected hypervisor.
+ * Inline, because these symbols are there with CONFIG_KVM only.
+ */
+static __always_inline void ktrepl_add_part(const char *name,
+					    enum ktrepl_kind kind,
+					    unsigned long start,
+					    unsigned long end,
+					    const char *hyp_start,
+					    const char *hyp_end)
+{
+	unsigned long hyp = PAGE_ALIGN_DOWN((unsigned long)hyp_start);
+
+	if (IS_ENABLED(CONFIG_KVM) && is_protected_kvm_enabled()) {
+		/* The host's reading a page of EL2 is fatal, copying included. */
+		ktrepl_add_range(name, kind, start, hyp);
+		start = PAGE_ALIGN((unsigned long)hyp_end);
+	}
+	ktrepl_add_range(name, kind, start, end);
+}
+
+/*
+ * At the end of read-only data lie code that is never executed there (the
+ * trampoline, which user and kernel tables must map to one and the same page,
+ * and the identity map's), and the root tables, which are written through
+ * their physical address and read by their virtual one.
+ */
+static unsigned long ktrepl_rodata_end(void)
+{
+#ifdef CONFIG_UNMAP_KERNEL_AT_EL0
+	return (unsigned long)__entry_tramp_text_start;
+#else
+	return (unsigned long)idmap_pg_dir;
+#endif
+}
+
+/*
+ * Out of a low-power state a CPU comes on swapper_pg_dir.  Retention states
+ * leave it where it was.
+ */
+static int ktrepl_cpu_pm_notify(struct notifier_block *nb, unsigned long event,
+				void *unused)
+{
+	if (event == CPU_PM_EXIT)
+		arch_ktrepl_attach();
+	return NOTIFY_OK;
+}
+
+static struct notifier_block ktrepl_cpu_pm_nb = {
+	.notifier_call = ktrepl_cpu_pm_notify,
+};
+
+const struct ktrepl_arch_info *arch_ktrepl_setup(void)
+{
+	struct ktrepl_arch_info *info = &ktrepl_arm64_info;
+
+	if (!rodata_enabled) {
+		info->refuse = "kernel text is not write-protected (rodata=off)";
+		return info;
+	}
+	ktrepl_add_part("image-text", KTREPL_TEXT, (unsigned long)_stext,
+			(unsigned long)_etext, __hyp_idmap_text_start,
+			__hyp_text_end);
+	ktrepl_add_part("image-rodata", KTREPL_RODATA,
+			(unsigned long)__start_rodata, ktrepl_rodata_end(),
+			__hyp_rodata_start, __hyp_rodata_end);
+	cpu_pm_register_notifier(&ktrepl_cpu_pm_nb);
+	return info;
+}
+
+/* === Writing ============================================================= */
+
+unsigned long arch_ktrepl_lock(void)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&patch_lock, flags);
+	return flags;
+}
+
+void arch_ktrepl_unlock(unsigned long flags)
+{
+	raw_spin_unlock_irqrestore(&patch_lock, flags);
+}
+
+void arch_ktrepl_poke(void *addr, const void *src, size_t len)
+{
+	if (core_kernel_text((unsigned long)addr) &&
+	    IS_ALIGNED((unsigned long)addr, AARCH64_INSN_SIZE))
+		aarch64_insn_copy(addr, (void *)src, len);
+	else
+		ktrepl_poke_pages(addr, src, len);
+}
+
+void arch_ktrepl_write(struct page *page, unsigned int off, const void *src,
+		       size_t len)
+{
+	unsigned long flags = arch_ktrepl_lock();
+	void *alias = (void *)set_fixmap_offset(FIX_TEXT_POKE0,
+						page_to_phys(page) + off);
+
+	/* Not instrumented: redzones in read-only data are copied as well. */
+	__memcpy(alias, src, len);
+	sync_icache_aliases((unsigned long)alias, (unsigned long)alias + len);
+	clear_fixmap(FIX_TEXT_POKE0);
+	arch_ktrepl_unlock(flags);
+}
+
+/* Instruction caches are up to date; pipelines are behind an exception. */
+void arch_ktrepl_sync(void)
+{
+	kick_all_cpus_sync();
+	isb();
+}
+
+static int ktrepl_protect_pte(pte_t *ptep, unsigned long addr, void *ro)
+{
+	pte_t pte = __ptep_get(ptep);
+
+	pte = ro ? clear_pte_bit(set_pte_bit(pte, __pgprot(PTE_RDONLY)),
+				 __pgprot(PTE_WRITE)) :
+		   clear_pte_bit(set_pte_bit(pte, __pgprot(PTE_WRITE)),
+				 __pgprot(PTE_RDONLY));
+	__set_pte(ptep, pte);
+	return 0;
+}
+
+/* A live block of the linear map cannot be split. */
+int arch_ktrepl_protect(struct page *page, unsigned int nr, bool ro)
+{
+	unsigned long addr = (unsigned long)page_address(page);
+	unsigned long size = (unsigned long)nr << PAGE_SHIFT;
+	int err;
+
+	if (!can_set_direct_map())
+		return 0;
+	err = apply_to_page_range(&init_mm, addr, size, ktrepl_protect_pte,
+				  ro ? &init_mm : NULL);
+	flush_tlb_kernel_range(addr, addr + size);
+	return err;
+}
+
+/* === Roots =============================================================== */
+
+static_assert(TRAMP_SWAPPER_OFFSET == 2 * PAGE_SIZE);
+static_assert(RESERVED_SWAPPER_OFFSET == PAGE_SIZE);
+
+pgd_t *arch_ktrepl_root_alloc(int nid, pgd_t *from)
+{
+	struct page *page;
+	void *group;
+
+	/* Naturally aligned: phys_to_ttbr() of no page in it carries over. */
+	page = alloc_pages_node(nid, GFP_PGTABLE_KERNEL | __GFP_THISNODE |
+				__GFP_NOWARN, KTREPL_ROOT_ORDER);
+	if (!page)
+		return NULL;
+	group = page_address(page);
+#ifdef CONFIG_UNMAP_KERNEL_AT_EL0
+	/* The tables below it, and the trampoline's pages, stay shared. */
+	copy_page(group + PAGE_SIZE, lm_alias(tramp_pg_dir));
+#endif
+	/* The reserved table is empty, and the core copies the root. */
+	return group + 3 * PAGE_SIZE;
+}
+
+void arch_ktrepl_root_free(pgd_t *root)
+{
+	free_pages((unsigned long)root - 3 * PAGE_SIZE, KTREPL_ROOT_ORDER);
+}
+
+/* Nothing but TTBR1's tables maps the image. */
+int arch_ktrepl_node_finish(int nid, pgd_t *root)
+{
+	return 0;
+}
+
+pgd_t *arch_ktrepl_cpu_root(void)
+{
+	u64 ttbr = read_sysreg(ttbr1_el1);
+	phys_addr_t pa = ttbr & GENMASK_ULL(47, PAGE_SHIFT);
+
+	if (IS_ENABLED(CONFIG_ARM64_PA_BITS_52))
+		pa |= (ttbr & GENMASK_ULL(5, 2)) << 46;
+	return __va(pa);
+}
+
+void arch_ktrepl_attach(void)
+{
+	pgd_t *root = ktrepl_cpu_root();
+	bool master = root == lm_alias(swapper_pg_dir);
+
+	if (arch_ktrepl_cpu_root() == root)
+		return;
+	/* An SDEI event would come in while nothing is mapped. */
+	sdei_mask_local_cpu();
+	/* CPUs that share TLB entries by CnP promise to have one root. */
+	__cpu_replace_ttbr1(root, master && system_supports_cnp());
+	post_ttbr_update_workaround();
+	sdei_unmask_local_cpu();
+}
+
+bool arch_ktrepl_translates(unsigned long addr, unsigned long pfn)
+{
+	unsigned long flags;
+	u64 par;
+
+	local_irq_save(flags);
+	asm volatile("at s1e1r, %0" : : "r" (addr));
+	isb();
+	par = read_sysreg_par();
+	local_irq_restore(flags);
+	return !(par & SYS_PAR_EL1_F) &&
+	       (par & GENMASK_ULL(51, 12)) >> PAGE_SHIFT == pfn;
+}
