@@ -71,7 +71,7 @@ kernel_make() {
 	shift
 	CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1 KBUILD_BUILD_TIMESTAMP=2026-01-01 \
 		make -C "$TREE" -j"$JOBS" O="$obj" ARCH="$KERNEL_ARCH" \
-		CC='ccache gcc' LOCALVERSION= "$@"
+		CROSS_COMPILE="$CROSS_COMPILE" CC="ccache ${CROSS_COMPILE}gcc" LOCALVERSION= "$@"
 }
 
 # object_dir CONFIG
@@ -131,7 +131,7 @@ topology_args() {
 	local with_cpus=$((nodes - (cpuless >= 0))) with_memory=$((nodes - (memless >= 0)))
 	local n first=0 count args="-smp $cpus,sockets=$cpus" left=$with_cpus
 	# Whole memory sections; the first node with memory takes the rest.
-	local share=$((mb / with_memory / 128 * 128))
+	local share=$((mb / with_memory / SECTION_MB * SECTION_MB))
 	local size=$((mb - share * (with_memory - 1)))
 	((share)) || die "$mb MB are too little for $with_memory nodes"
 	for ((n = 0; n < nodes; n++)); do
