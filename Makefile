@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-export ARCH NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
+export ARCH CPU NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
 
 .PHONY: help setup image run shell kunit suites static check check-all bench clean
 
@@ -12,18 +12,21 @@ help:
 	@echo 'make setup     install what is missing, unpack the kernel'
 	@echo 'make image     build the kernel; the last line is the path of the image'
 	@echo 'make shell     a prompt in the machine of make run'
-	@echo 'make kunit     one cell of the KUnit matrix: ARCH=x86_64|um TOPOLOGY=...'
+	@echo 'make kunit     one cell of the KUnit matrix: ARCH=x86_64|arm64|um'
 	@echo 'make suites    the KUnit suites after boot, on protected text'
 	@echo 'make static    checkpatch, W=1, sparse, coccinelle, kernel-doc, shellcheck'
 	@echo 'make check-all all topologies and modes; hours'
 	@echo 'make bench     cost as instruction counts: not built, off, on'
 	@echo 'make clean     remove build/'
 	@echo
-	@echo 'ARCH=x86_64         architecture (um: make kunit only)'
+	@echo 'ARCH=x86_64         architecture: x86_64, arm64, um (make kunit only)'
+	@echo 'CPU=max             the model of CPU that QEMU pretends, e.g. cortex-a72'
 	@echo 'NODES=2 CPUS=4      machine; or TOPOLOGY=2n4c|4n8c|8n8c|memless0|memless1|'
 	@echo '                    cpuless0|cpuless2|dist'
 	@echo 'APPEND="..."        more words for the kernel command line, e.g. "nokaslr pti=on"'
-	@echo 'CONFIG=run          scripts/configs: run, or debug, kasan, fault joined by "-"'
+	@echo 'CONFIG=run          scripts/configs: run, or debug, kasan, fault joined by "-";'
+	@echo '                    ARCH=arm64 also: 4k39, 4k52, 16k47, 16k48, 16k52, 64k42,'
+	@echo '                    64k48, 64k52 (page size and address bits; else 4k48)'
 	@echo 'BREAK=poke|clone    break the kernel on purpose: the proof must fail'
 	@echo 'MEM=2048 TIMEOUT=300 JOBS=...'
 
