@@ -100,35 +100,38 @@ static void mmap_call(void)
 #define FAULT_PAGES	64
 
 static char *fault_area, *fault_next;
+static size_t fault_page, fault_size;
 
 static bool fault_start(void)
 {
-	fault_area = mmap(NULL, FAULT_PAGES * 4096, PROT_READ | PROT_WRITE,
+	fault_page = sysconf(_SC_PAGESIZE);
+	fault_size = FAULT_PAGES * fault_page;
+	fault_area = mmap(NULL, fault_size, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	must(fault_area != MAP_FAILED, "mmap");
-	madvise(fault_area, FAULT_PAGES * 4096, MADV_NOHUGEPAGE);
+	madvise(fault_area, fault_size, MADV_NOHUGEPAGE);
 	fault_next = fault_area;
 	return true;
 }
 
 static void fault_prepare(void)
 {
-	if (fault_next < fault_area + FAULT_PAGES * 4096)
+	if (fault_next < fault_area + fault_size)
 		return;
-	madvise(fault_area, FAULT_PAGES * 4096, MADV_DONTNEED);
+	madvise(fault_area, fault_size, MADV_DONTNEED);
 	fault_area[0] = 1;
-	fault_next = fault_area + 4096;
+	fault_next = fault_area + fault_page;
 }
 
 static void fault_call(void)
 {
 	__atomic_store_n(fault_next, 1, __ATOMIC_RELAXED);
-	fault_next += 4096;
+	fault_next += fault_page;
 }
 
 static void fault_stop(void)
 {
-	munmap(fault_area, FAULT_PAGES * 4096);
+	munmap(fault_area, fault_size);
 }
 
 static void wait_for(pid_t pid)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define LDT_MAGIC	0x1d7e57
+#define LDT_OBSTACLE	"no modify_ldt() (CONFIG_MODIFY_LDT_SYSCALL)"
 
 /*
  * Make @entry a segment over a word of our own, read the word through it and
@@ -69,6 +70,8 @@ static inline bool ldt_works(void)
 }
 
 #else
+
+#define LDT_OBSTACLE	"this architecture has no local descriptor tables"
 
 static inline bool ldt_try(unsigned int entry)
 {

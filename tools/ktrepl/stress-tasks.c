@@ -293,7 +293,14 @@ static void slots_run(struct activity *a)
 
 static const char *slots_obstacle(void)
 {
-	return sizeof(void *) < 8 ? "needs 64 bits" : NULL;
+	void *slot = (void *)(unsigned long)slot_kinds[0].size, *page;
+
+	page = mmap(slot, 4096, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (page == MAP_FAILED)
+		return errno == EEXIST ? NULL : "addresses end below 512 GiB";
+	munmap(page, 4096);
+	return NULL;
 }
 
 static struct activity slots = {
@@ -310,7 +317,7 @@ static struct activity slots = {
 
 static const char *ldt_obstacle(void)
 {
-	return ldt_works() ? NULL : "no modify_ldt() (CONFIG_MODIFY_LDT_SYSCALL)";
+	return ldt_works() ? NULL : LDT_OBSTACLE;
 }
 
 /* A child, for a new LDT each time: it changes and loads it on every CPU. */
