@@ -248,14 +248,18 @@ int arch_ktrepl_node_finish(int nid, pgd_t *root)
 	return 0;
 }
 
-pgd_t *arch_ktrepl_cpu_root(void)
+static pgd_t *ktrepl_ttbr_root(u64 ttbr)
 {
-	u64 ttbr = read_sysreg(ttbr1_el1);
 	phys_addr_t pa = ttbr & GENMASK_ULL(47, PAGE_SHIFT);
 
 	if (IS_ENABLED(CONFIG_ARM64_PA_BITS_52))
 		pa |= (ttbr & GENMASK_ULL(5, 2)) << 46;
 	return __va(pa);
+}
+
+pgd_t *arch_ktrepl_cpu_root(void)
+{
+	return ktrepl_ttbr_root(read_sysreg(ttbr1_el1));
 }
 
 void arch_ktrepl_attach(void)
@@ -267,7 +271,7 @@ void arch_ktrepl_attach(void)
 		return;
 	/* An SDEI event would come in while nothing is mapped. */
 	sdei_mask_local_cpu();
-	/* CPUs that share TLB entries by CnP promise to have one root. */
+	/* A TLB that other CPUs fill is of use for the master only. */
 	__cpu_replace_ttbr1(root, master && system_supports_cnp());
 	post_ttbr_update_workaround();
 	sdei_unmask_local_cpu();
@@ -275,9 +279,13 @@ void arch_ktrepl_attach(void)
 
 bool arch_ktrepl_translates(unsigned long addr, unsigned long pfn)
 {
+	u64 ttbr = read_sysreg(ttbr1_el1), par;
 	unsigned long flags;
-	u64 par;
 
+	/* CPUs that share TLB entries by CnP promise to have one root. */
+	if (ttbr & TTBR_CNP_BIT &&
+	    ktrepl_ttbr_root(ttbr) != lm_alias(swapper_pg_dir))
+		return false;
 	local_irq_save(flags);
 	asm volatile("at s1e1r, %0" : : "r" (addr));
 	isb();

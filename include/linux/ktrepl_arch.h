@@ -56,7 +56,7 @@ struct ktrepl_range {
  * @nr_ranges:	  how many of @ranges are in use
  * @marker:	  [F3] address inside arch_ktrepl_marker() of the bytes that
  *		  hold its return value, or NULL for a port without text
- * @sync_copies:	  [F5] instruction caches do not follow stores: [P1] and every
+ * @sync_copies:  [F5] instruction caches do not follow stores: [P1] and every
  *		  other user of the iterator maintain them for each copy through
  *		  the alias just written, and say so in ktrepl_poke.synced
  * @fake_nodes:	  [F4] number of pretended nodes, for a port without NUMA;
@@ -104,8 +104,8 @@ void arch_ktrepl_poke(void *addr, const void *src, size_t len);
  *
  * Used for the initial contents of a copy, for repair, and by the execution
  * proof.  No poke comes between the reading of @src and the end of the write.
- * Caches included, like [P1].  Must not go through an instrumented memcpy(): read-only data holds
- * KASAN redzones.
+ * Caches included, like [P1].  Must not go through an instrumented memcpy():
+ * read-only data holds KASAN redzones.
  *
  * Context: Process context, text_mutex held.
  */
@@ -239,7 +239,8 @@ pgd_t *arch_ktrepl_cpu_root(void);
  *
  * bool arch_ktrepl_translates(unsigned long addr, unsigned long pfn) - [A4]
  *	false if this CPU, asked for its translation of @addr, gives another
- *	page frame than @pfn; true where it cannot be asked
+ *	page frame than @pfn, or may take it from a TLB that it shares with CPUs
+ *	on other roots; true where it cannot be asked
  */
 
 /*
@@ -260,7 +261,7 @@ pgd_t *ktrepl_cpu_root(void);
 #if defined(CONFIG_HAVE_ARCH_KTREPL) && !defined(CONFIG_KTREPL_ROOTS)
 
 /**
- * __ktrepl_sync_entry - a kernel table entry above the PTE level was written
+ * __ktrepl_sync_entry - [M2] a kernel table entry above the PTE level was written
  * @entry: the entry, by its linear address or any other
  *
  * Called after the store and before the TLB flush that makes it effective.
