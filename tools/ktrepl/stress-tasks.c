@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * ktrepl-stress: address spaces: processes that come, migrate and go; threads
- * on two nodes that share top-level page-table entries; LDTs.
+ * on two nodes that share top-level page-table entries; LDTs; the kernel's own
+ * mappings next to its text.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -364,6 +365,44 @@ static struct activity ldt = {
 	.harmless = true,
 };
 
+/* === maps: the KUnit suite that changes mappings beside the image ======== */
+
+#define MAPS		"/sys/kernel/debug/kunit/ktrepl_map/"
+
+static const char *maps_obstacle(void)
+{
+	return access(MAPS "run", W_OK) ?
+		"no " MAPS "run (CONFIG_KTREPL_KUNIT_TEST)" : NULL;
+}
+
+static void maps_run(struct activity *a)
+{
+	char *results;
+	int err;
+
+	while (stress_going(a)) {
+		err = write_text(MAPS "run", "1");
+		results = read_text(MAPS "results", NULL);
+		if (err || !results)
+			fail("maps: the suite cannot be run: %s",
+			     strerror(err ? -err : errno));
+		else if (strstr(results, "not ok ") || !strstr(results, "ok "))
+			fail("maps: the suite failed:\n%s", results);
+		free(results);
+		stress_count(a, 0);
+		sleep_us(rng_below(&a->rng, 20000));
+	}
+}
+
+static struct activity maps = {
+	.name = "maps",
+	.help = "change mappings beside kernel text (needs KUnit)",
+	.counter = { "rounds of mappings" },
+	.obstacle = maps_obstacle,
+	.run = maps_run,
+	.by_default = true,
+};
+
 /* === hang ================================================================ */
 
 static void hang_run(struct activity *a)
@@ -382,5 +421,5 @@ static struct activity hang = {
 };
 
 struct activity *const task_activities[] = {
-	&forks, &slots, &ldt, &hang, NULL
+	&forks, &slots, &ldt, &maps, &hang, NULL
 };
