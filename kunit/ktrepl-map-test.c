@@ -237,7 +237,8 @@ static void ktrepl_map_root_entry(struct kunit *test)
 	struct ktrepl_map *map = test->priv;
 	unsigned long addr = last ?: VMALLOC_START, size;
 
-	while (left && addr < VMALLOC_END && !map->area) {
+	/* Behind the last entry of all comes 0. */
+	while (left && addr && addr < VMALLOC_END && !map->area) {
 		if (ktrepl_map_root_none(addr, &size) &&
 		    ktrepl_map_reserve(map, PAGE_SIZE, ALIGN_DOWN(addr, size),
 				       ALIGN(addr + 1, size) - 1))
@@ -246,7 +247,7 @@ static void ktrepl_map_root_entry(struct kunit *test)
 	}
 	if (map->area)
 		last = map->addr;
-	else if (left || !ktrepl_map_reserve(map, PAGE_SIZE, last,
+	else if (!last || !ktrepl_map_reserve(map, PAGE_SIZE, last,
 					      VMALLOC_END - 1))
 		kunit_skip(test, "the root table has no free entry");
 	ktrepl_map_small(test);
