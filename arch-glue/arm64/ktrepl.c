@@ -144,6 +144,7 @@ const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 /* === Writing ============================================================= */
 
 unsigned long arch_ktrepl_lock(void)
+	__acquires(&patch_lock)
 {
 	unsigned long flags;
 
@@ -152,6 +153,7 @@ unsigned long arch_ktrepl_lock(void)
 }
 
 void arch_ktrepl_unlock(unsigned long flags)
+	__releases(&patch_lock)
 {
 	raw_spin_unlock_irqrestore(&patch_lock, flags);
 }

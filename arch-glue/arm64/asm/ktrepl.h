@@ -41,14 +41,19 @@ static __always_inline bool ktrepl_on(void)
 }
 
 /*
- * Does the store of a table entry concern the kernel's tables?  @val is the old
- * value and the new one, joined, as one of them may be 0.  In descriptors of
- * the kernel's tables UXN is set, in those of user tables only PXN is.
+ * Does the store of @val to a table entry concern the kernel's tables?  The old
+ * value or the new one may be 0, so both are looked at.  Table descriptors have
+ * UXN set in the kernel's tables, and only PXN in those of a user; blocks that a
+ * user cannot access are the kernel's, or rarely PROT_NONE.
  */
-static __always_inline bool ktrepl_kernel_entry(u64 val)
+static __always_inline bool ktrepl_kernel_entry(const void *entry, u64 val)
 {
-	return ktrepl_on() &&
-	       (val & (val & PMD_TABLE_BIT ? PMD_TABLE_UXN : PMD_SECT_UXN));
+	if (!ktrepl_on())
+		return false;
+	val |= READ_ONCE(*(const u64 *)entry);
+	if (val & PMD_TABLE_BIT)
+		return val & PMD_TABLE_UXN;
+	return (val & (PMD_SECT_UXN | PMD_SECT_USER)) == PMD_SECT_UXN;
 }
 
 static __always_inline void ktrepl_sync_entry(bool kernel, const void *entry)
@@ -77,13 +82,17 @@ static __always_inline bool ktrepl_on(void)
 	return false;
 }
 
-static __always_inline bool ktrepl_kernel_entry(u64 val)
+static __always_inline bool ktrepl_kernel_entry(const void *entry, u64 val)
 {
 	return false;
 }
 
 static __always_inline void ktrepl_sync_entry(bool kernel, const void *entry) { }
-#define ktrepl_poke_sync(poke, alias, len)	do { } while (0)
+
+struct ktrepl_poke;
+
+static __always_inline void ktrepl_poke_sync(struct ktrepl_poke *poke,
+					     const void *alias, size_t len) { }
 
 #endif
 
