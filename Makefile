@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 
-export ARCH CPU NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
+export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
 
 .PHONY: help setup image run shell kunit suites static check check-all bench clean
 
@@ -20,6 +20,7 @@ help:
 	@echo 'make clean     remove build/'
 	@echo
 	@echo 'ARCH=x86_64         architecture: x86_64, arm64, um (make kunit only)'
+	@echo 'FIRMWARE=efi        ARCH=arm64: boot by EDK2 and ACPI, not by device tree'
 	@echo 'CPU=max             the model of CPU that QEMU pretends, e.g. cortex-a72'
 	@echo 'NODES=2 CPUS=4      machine; or TOPOLOGY=2n4c|4n8c|8n8c|memless0|memless1|'
 	@echo '                    cpuless0|cpuless2|dist'
