@@ -269,7 +269,8 @@ void arch_ktrepl_attach(void)
 	pgd_t *root = ktrepl_cpu_root();
 	bool master = root == lm_alias(swapper_pg_dir);
 
-	if (arch_ktrepl_cpu_root() == root)
+	/* By physical address: KASAN may have tagged the linear one. */
+	if (virt_to_phys(arch_ktrepl_cpu_root()) == virt_to_phys(root))
 		return;
 	/* An SDEI event would come in while nothing is mapped. */
 	sdei_mask_local_cpu();
