@@ -2,7 +2,7 @@
 
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
 
-.PHONY: help setup image run shell kunit suites static check check-all bench clean
+.PHONY: help setup image run shell kunit suites stress power static check check-all bench clean
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -14,6 +14,8 @@ help:
 	@echo 'make shell     a prompt in the machine of make run'
 	@echo 'make kunit     one cell of the KUnit matrix: ARCH=x86_64|arm64|um'
 	@echo 'make suites    the KUnit suites after boot, on protected text'
+	@echo 'make stress    everything that patches text, forks, maps and migrates, at once'
+	@echo 'make power     CPUs and memory that come and go, hibernation'
 	@echo 'make static    checkpatch, W=1, sparse, coccinelle, kernel-doc, shellcheck'
 	@echo 'make check-all all topologies and modes; hours'
 	@echo 'make bench     cost as instruction counts: not built, off, on'
@@ -27,8 +29,10 @@ help:
 	@echo 'APPEND="..."        more words for the kernel command line, e.g. "nokaslr pti=on"'
 	@echo 'CONFIG=run          scripts/configs: run, or debug, kasan, fault joined by "-";'
 	@echo '                    ARCH=arm64 also: 4k39, 4k52, 16k47, 16k48, 16k52, 64k42,'
-	@echo '                    64k48, 64k52 (page size and address bits; else 4k48)'
-	@echo 'BREAK=poke|clone    break the kernel on purpose: the proof must fail'
+	@echo '                    64k48, 64k52 (page size and address bits; else 4k48),'
+	@echo '                    kasantags, kvm'
+	@echo 'BREAK=poke|clone    break the kernel on purpose: the proof must fail;'
+	@echo '                    ARCH=arm64 also: cache, cnp, and mirror (make suites)'
 	@echo 'MEM=2048 TIMEOUT=300 JOBS=...'
 
 setup:
@@ -45,6 +49,12 @@ shell: image
 
 suites: image
 	@scripts/suites
+
+stress: image
+	@scripts/run stress
+
+power: image
+	@scripts/run power
 
 kunit: setup
 	@scripts/kunit
