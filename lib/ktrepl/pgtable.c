@@ -315,12 +315,17 @@ static unsigned long ktrepl_sync_addr(struct ktrepl_node *node,
 	return ALIGN(addr + 1, pte_leaf_size(*m_pte));
 }
 
-/* Tables on the path to a range lead to no more than this. */
+/*
+ * Tables on the path to a range lead to no more than this.  Where stores to
+ * entries above the PMD level are told of, ranges are for what is below.
+ */
 static bool ktrepl_range_in_hull(const struct ktrepl_range *r,
 				 unsigned long start, unsigned long last)
 {
-	return last >= (r->start & PUD_MASK) &&
-		start <= ALIGN(r->end, PUD_SIZE) - 1;
+	unsigned long mask = IS_ENABLED(CONFIG_KTREPL_ROOTS) ? PGDIR_MASK :
+							       PUD_MASK;
+
+	return last >= (r->start & mask) && start <= ((r->end - 1) | ~mask);
 }
 
 void __ktrepl_sync_range(unsigned long start, unsigned long end)

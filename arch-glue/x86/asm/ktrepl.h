@@ -56,6 +56,11 @@ static __always_inline void ktrepl_set_top(const void *entry)
 		__ktrepl_set_top(entry);
 }
 
+/* Does a root entry lead to tables of the node's own, in node roots? */
+#define ktrepl_private_top(addr)				\
+	(static_branch_unlikely(&ktrepl_roots_key) &&		\
+	 pgd_index(addr) == pgd_index(__START_KERNEL_map))
+
 /* The root to load on this CPU for @mm. */
 #define ktrepl_mm_pgd(mm)					\
 	(static_branch_unlikely(&ktrepl_roots_key) ?		\
@@ -69,6 +74,7 @@ static __always_inline void ktrepl_set_top(const void *entry)
 #else
 
 static __always_inline void ktrepl_set_top(const void *entry) { }
+#define ktrepl_private_top(addr)	false
 #define ktrepl_mm_pgd(mm)	((mm)->pgd)
 #define ktrepl_loaded_pgd(mm)	((mm)->pgd)
 
