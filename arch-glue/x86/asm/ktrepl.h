@@ -74,7 +74,11 @@ static __always_inline void ktrepl_set_top(const void *entry)
 #else
 
 static __always_inline void ktrepl_set_top(const void *entry) { }
-#define ktrepl_private_top(addr)	false
+static __always_inline bool ktrepl_private_top(unsigned long addr)
+{
+	return false;
+}
+
 #define ktrepl_mm_pgd(mm)	((mm)->pgd)
 #define ktrepl_loaded_pgd(mm)	((mm)->pgd)
 
