@@ -240,7 +240,7 @@ awk 'BEGIN {
 	      "page_alloc_failures pagetbl_alloc_failures", s)
 	for (n = 0; n < 4096; n++)
 		for (i = 1; i <= 8; i++)
-			print "node", n, s[i], i < 3 ? 18446744073709551 : 0
+			print "node", n, s[i], i < 3 ? "18446744073709551" : 0
 }' >"$tmp/spoilt/stats"
 awk 'BEGIN {
 	for (c = 0; c < 20000; c++)
