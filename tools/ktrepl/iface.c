@@ -49,6 +49,11 @@ static const char * const kind_names[KTR_NR_KINDS] = {
 	[KTR_RODATA]	= "rodata",
 };
 
+/* Areas of these names are no modules; reports end with them. */
+static const char * const code_names[] = {
+	"bpf", "ftrace", "kprobes",
+};
+
 const char *ktr_mode_name(enum ktr_mode mode)
 {
 	return mode_names[mode];
@@ -729,4 +734,237 @@ void ktr_free_verify(struct ktr_verify *verify)
 	for (i = 0; i < verify->nr; i++)
 		free(verify->d[i].set);
 	free(verify->d);
+}
+
+/* === modules ============================================================= */
+
+u64 ktr_amount(const struct ktr_amounts *list, int nid)
+{
+	size_t i;
+
+	for (i = 0; i < list->nr; i++) {
+		if (list->a[i].nid == nid)
+			return list->a[i].bytes;
+	}
+	return 0;
+}
+
+void ktr_free_amounts(struct ktr_amounts *list)
+{
+	free(list->a);
+	list->a = NULL;
+	list->nr = 0;
+}
+
+static bool amount_parse(char *s, struct ktr_amounts *list)
+{
+	struct ktr_amount amount;
+	char *bytes = strchr(s, ':');
+	size_t i;
+
+	if (!bytes)
+		return false;
+	*bytes++ = '\0';
+	if (!parse_int(s, &amount.nid) || !parse_u64(bytes, 10, &amount.bytes))
+		return false;
+	for (i = 0; i < list->nr; i++) {
+		if (list->a[i].nid == amount.nid)
+			return false;
+	}
+	list->a = xgrow(list->a, list->nr, sizeof(*list->a));
+	list->a[list->nr++] = amount;
+	return true;
+}
+
+bool ktr_parse_amounts(const char *s, struct ktr_amounts *list)
+{
+	char *copy = xstrdup(s);
+	char *rest = copy, *item;
+	bool ok = true;
+
+	list->a = NULL;
+	list->nr = 0;
+	if (!strcmp(s, "-"))
+		rest = NULL;
+	while (ok && (item = strsep(&rest, ",")))
+		ok = amount_parse(item, list);
+	free(copy);
+	if (!ok)
+		ktr_free_amounts(list);
+	return ok;
+}
+
+static struct ktr_amounts word_amounts(struct record *rec, size_t i)
+{
+	struct ktr_amounts list = { 0 };
+	const char *s = word(rec, i);
+
+	if (!rec->bad && !ktr_parse_amounts(s, &list))
+		bad_record(rec, "not a list of nodes with bytes");
+	return list;
+}
+
+static void area_check(struct record *rec, const struct ktr_area *area)
+{
+	const struct ktr_amount *copy;
+	u64 sum = 0;
+	size_t i;
+
+	if (rec->bad)
+		return;
+	for (i = 0; i < area->originals.nr; i++)
+		sum += area->originals.a[i].bytes;
+	if (area->last < area->first)
+		bad_record(rec, "range ends before it starts");
+	else if (area->bytes && area->bytes - 1 > area->last - area->first)
+		bad_record(rec, "more bytes than the range has");
+	else if (sum != area->bytes)
+		bad_record(rec, "originals do not add up to the bytes");
+	for (i = 0; i < area->copies.nr; i++) {
+		copy = &area->copies.a[i];
+		if (copy->bytes > area->bytes -
+				  ktr_amount(&area->originals, copy->nid))
+			bad_record(rec, "more copies than originals elsewhere");
+	}
+}
+
+static void free_area(struct ktr_area *area)
+{
+	free(area->name);
+	free(area->kind);
+	ktr_free_amounts(&area->originals);
+	ktr_free_amounts(&area->copies);
+}
+
+static void modules_record(struct record *rec, void *result)
+{
+	struct ktr_modules *modules = result;
+	struct ktr_area area = { 0 };
+
+	if (is(rec, "modules")) {
+		if (modules->seen)
+			bad_record(rec, "said twice");
+		modules->on = word_choice(rec, 1, "on", "off");
+		modules->seen = true;
+	}
+	if (!is(rec, "area"))
+		return;
+	area.name = xstrdup(word(rec, 1));
+	area.kind = xstrdup(word(rec, 2));
+	area.first = word_hex(rec, 3);
+	area.last = word_hex(rec, 4);
+	area.bytes = word_u64(rec, 5);
+	area.originals = word_amounts(rec, 6);
+	area.copies = word_amounts(rec, 7);
+	area_check(rec, &area);
+	if (rec->bad) {
+		free_area(&area);
+		return;
+	}
+	modules->area = xgrow(modules->area, modules->nr,
+			      sizeof(*modules->area));
+	modules->area[modules->nr++] = area;
+}
+
+static int area_compare(const void *a, const void *b)
+{
+	const struct ktr_area *x = a, *y = b;
+	int i = name_index(code_names, ARRAY_SIZE(code_names), x->name);
+	int k = name_index(code_names, ARRAY_SIZE(code_names), y->name);
+
+	if (i != k)
+		return i - k;
+	return strcmp(x->name, y->name);
+}
+
+int ktr_read_modules(struct ktr_modules *modules)
+{
+	int ret;
+
+	memset(modules, 0, sizeof(*modules));
+	ret = parse_file("modules", modules_record, modules);
+	if (!ret && !modules->seen)
+		ret = missing("modules", "modules");
+	if (modules->nr)
+		qsort(modules->area, modules->nr, sizeof(*modules->area),
+		      area_compare);
+	return ret;
+}
+
+void ktr_free_modules(struct ktr_modules *modules)
+{
+	size_t i;
+
+	for (i = 0; i < modules->nr; i++)
+		free_area(&modules->area[i]);
+	free(modules->area);
+}
+
+static u64 copied_kb(const struct ktr_modules *modules, int nid)
+{
+	u64 sum = 0;
+	size_t i;
+
+	for (i = 0; i < modules->nr; i++)
+		sum += ktr_amount(&modules->area[i].copies, nid);
+	return sum / 1024;
+}
+
+static bool node_agrees(const struct ktr_modules *modules,
+			const struct ktr_node_stats *node,
+			const struct idlist *only)
+{
+	return (only && !idlist_has(only, node->nid)) ||
+	       copied_kb(modules, node->nid) == node->v[KTR_MODULE];
+}
+
+static void check_amounts(const char *name, const struct ktr_amounts *list,
+			  const struct ktr_stats *stats)
+{
+	size_t i, n;
+
+	for (i = 0; i < list->nr; i++) {
+		for (n = 0; n < stats->nr; n++) {
+			if (stats->node[n].nid == list->a[i].nid)
+				break;
+		}
+		if (n == stats->nr)
+			fail("modules: %s: node %d has no statistics", name,
+			     list->a[i].nid);
+	}
+}
+
+void ktr_check_modules(const struct ktr_modules *modules,
+		       const struct ktr_stats *stats,
+		       const struct idlist *only)
+{
+	const struct ktr_node_stats *node;
+	size_t i;
+
+	for (i = 0; i < modules->nr; i++) {
+		check_amounts(modules->area[i].name,
+			      &modules->area[i].originals, stats);
+		check_amounts(modules->area[i].name, &modules->area[i].copies,
+			      stats);
+	}
+	for (i = 0; i < stats->nr; i++) {
+		node = &stats->node[i];
+		if (!node_agrees(modules, node, only))
+			fail("node %d: repli_module_pages is %llu kB, the listed copies %llu kB",
+			     node->nid, node->v[KTR_MODULE],
+			     copied_kb(modules, node->nid));
+	}
+}
+
+bool ktr_modules_agree(const struct ktr_modules *modules,
+		       const struct ktr_stats *stats,
+		       const struct idlist *only)
+{
+	size_t i;
+
+	for (i = 0; i < stats->nr; i++) {
+		if (!node_agrees(modules, &stats->node[i], only))
+			return false;
+	}
+	return true;
 }

@@ -109,6 +109,30 @@ struct ktr_verify {
 	size_t nr;
 };
 
+/* Bytes on each node: "0:16384,1:4096", or "-" for none. */
+struct ktr_amounts {
+	struct ktr_amount {
+		int nid;
+		u64 bytes;
+	} *a;
+	size_t nr;
+};
+
+/* A range of memory that modules, or others who make code, have got. */
+struct ktr_area {
+	char *name;			/* the module's, or bpf, ftrace, ... */
+	char *kind;
+	u64 first, last;
+	u64 bytes;			/* read-only or executable */
+	struct ktr_amounts originals, copies;
+};
+
+struct ktr_modules {
+	bool seen, on;			/* the policy, ktrepl.modules= */
+	struct ktr_area *area;		/* by name; what is no module is last */
+	size_t nr;
+};
+
 /* Ends the program with EXIT_UNAVAILABLE and advice if there is no interface. */
 void ktr_require(void);
 bool ktr_available(void);
@@ -123,18 +147,33 @@ int ktr_read_stats(struct ktr_stats *stats);
 int ktr_read_translations(struct ktr_translations *tr);
 int ktr_read_where(struct ktr_where *where);
 int ktr_read_verify(struct ktr_verify *verify);
+/* The kernel finishes all pending copying first. */
+int ktr_read_modules(struct ktr_modules *modules);
 
 void ktr_free_state(struct ktr_state *state);
 void ktr_free_stats(struct ktr_stats *stats);
 void ktr_free_translations(struct ktr_translations *tr);
 void ktr_free_where(struct ktr_where *where);
 void ktr_free_verify(struct ktr_verify *verify);
+void ktr_free_modules(struct ktr_modules *modules);
+
+bool ktr_parse_amounts(const char *s, struct ktr_amounts *list);
+void ktr_free_amounts(struct ktr_amounts *list);
+/* What is on that node; 0 if it is not listed. */
+u64 ktr_amount(const struct ktr_amounts *list, int nid);
 
 /* Checks that go through fail(); @only, if not NULL, limits them to its nodes. */
 void ktr_check_totals(const struct ktr_stats *stats, const struct idlist *only);
 void ktr_check_sizes(const struct ktr_translations *tr,
 		     const struct idlist *only);
 void ktr_check_cpu(const struct ktr_cpu *cpu);
+void ktr_check_modules(const struct ktr_modules *modules,
+		       const struct ktr_stats *stats,
+		       const struct idlist *only);
+/* Do the areas hold what the statistics say? Both may change between reads. */
+bool ktr_modules_agree(const struct ktr_modules *modules,
+		       const struct ktr_stats *stats,
+		       const struct idlist *only);
 bool ktr_stats_idle(const struct ktr_stats *stats);
 /* On, and some node that takes part does not hold the master itself. */
 bool ktr_copies_due(const struct ktr_state *state);

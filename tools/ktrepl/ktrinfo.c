@@ -21,6 +21,14 @@ enum section {
 	SHOW_STATISTICS		= 1 << 1,
 	SHOW_WHERE		= 1 << 2,
 	SHOW_VERIFY		= 1 << 3,
+	SHOW_MODULES		= 1 << 4,
+};
+
+/* All areas of one name; the arrays go by the nodes of the statistics. */
+struct row {
+	const char *name;
+	u64 bytes;
+	u64 *original, *copies;
 };
 
 /* Everything one run reads. */
@@ -35,6 +43,9 @@ struct report {
 	int where_err;
 	struct ktr_verify verify;
 	int verify_err;
+	struct ktr_modules modules;
+	struct row *row;
+	size_t nr_rows;
 	unsigned int cpus, local, expected;
 };
 
@@ -44,11 +55,14 @@ static const char usage[] =
 "\n"
 "  -t, --translations  virtual to physical translations of each node\n"
 "  -s, --statistics    memory used and failed allocations of each node\n"
-"                      (-t -s is what ktrinfo shows without -t, -s, -w, -v)\n"
+"                      (-t -s is what ktrinfo shows without -t, -s, -w, -v, -m)\n"
 "  -w, --where         prove by execution which node each CPU fetches from;\n"
 "                      fails unless all execute the text expected of them\n"
 "  -v, --verify        compare every copy with the master; fails if any page\n"
 "                      differs or no copy was compared though there should be\n"
+"  -m, --modules       bytes of text and read-only data of each module, and of\n"
+"                      bpf, ftrace and kprobes, and of its copies on each node\n"
+"                      (-: the originals are there)\n"
 "  -n, --node=NODE     show only this node, or a list like 0-3,8 (repeatable);\n"
 "                      -v compares all copies whatever the node\n"
 "  -j, --json          print all of it as JSON\n"
@@ -56,7 +70,8 @@ static const char usage[] =
 "  -V, --version       print the version\n"
 "\n"
 "-w and -v fail while replication is off. Totals are checked whenever\n"
-"statistics are shown, sizes whenever translations are.\n"
+"statistics are shown, sizes whenever translations are; -m fails unless its\n"
+"copies add up to repli_module_pages.\n"
 "\n"
 EXIT_CODES_HELP
 "\n"
@@ -86,6 +101,7 @@ static bool parse_options(struct report *r, int argc, char **argv)
 		{ "statistics", no_argument, NULL, 's' },
 		{ "where", no_argument, NULL, 'w' },
 		{ "verify", no_argument, NULL, 'v' },
+		{ "modules", no_argument, NULL, 'm' },
 		{ "node", required_argument, NULL, 'n' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
@@ -95,7 +111,7 @@ static bool parse_options(struct report *r, int argc, char **argv)
 	bool json = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "tswvn:jhV", options, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, "tswvmn:jhV", options, NULL)) >= 0) {
 		if (c == 't')
 			r->show |= SHOW_TRANSLATIONS;
 		else if (c == 's')
@@ -104,6 +120,8 @@ static bool parse_options(struct report *r, int argc, char **argv)
 			r->show |= SHOW_WHERE;
 		else if (c == 'v')
 			r->show |= SHOW_VERIFY;
+		else if (c == 'm')
+			r->show |= SHOW_MODULES;
 		else if (c == 'n')
 			add_nodes(r, optarg);
 		else if (c == 'j')
@@ -144,9 +162,23 @@ static void check_read(const char *file, int err)
 	fail("%s: cannot be read: %s", file, strerror(-err));
 }
 
+static void read_modules(struct report *r)
+{
+	int err = ktr_read_modules(&r->modules);
+
+	if (err == -ENOENT)
+		die(EXIT_UNAVAILABLE,
+		    "%s/modules: %s: this kernel does not replicate modules (CONFIG_KTREPL_MODULES)",
+		    ktr_dir(), strerror(ENOENT));
+	check_read("modules", err);
+}
+
 static void read_all(struct report *r)
 {
 	check_read("state", ktr_read_state(&r->state));
+	/* First: what is still to be copied goes into the statistics. */
+	if (r->show & SHOW_MODULES)
+		read_modules(r);
 	/* Known to be needed: the nodes there are. */
 	check_read("stats", ktr_read_stats(&r->stats));
 	if (r->show & SHOW_TRANSLATIONS)
@@ -164,9 +196,11 @@ static void free_all(struct report *r)
 	ktr_free_translations(&r->tr);
 	ktr_free_where(&r->where);
 	ktr_free_verify(&r->verify);
+	ktr_free_modules(&r->modules);
 	memset(&r->tr, 0, sizeof(r->tr));
 	memset(&r->where, 0, sizeof(r->where));
 	memset(&r->verify, 0, sizeof(r->verify));
+	memset(&r->modules, 0, sizeof(r->modules));
 }
 
 /* Somebody may toggle meanwhile: then the files do not belong together. */
@@ -181,16 +215,26 @@ static bool still_the_same(const struct report *r)
 	return same;
 }
 
+/* Modules come and go, too. */
+static bool modules_agree(const struct report *r)
+{
+	return !(r->show & SHOW_MODULES) ||
+	       ktr_modules_agree(&r->modules, &r->stats, only(r));
+}
+
 static void collect(struct report *r)
 {
 	int tries = 5;
+	bool same;
 
-	read_all(r);
-	while (!fail_count() && !still_the_same(r) && --tries) {
-		free_all(r);
+	for (;;) {
 		read_all(r);
+		same = fail_count() || still_the_same(r);
+		if (fail_count() || (same && modules_agree(r)) || !--tries)
+			break;
+		free_all(r);
 	}
-	if (!tries)
+	if (!same)
 		fail("replication is switched on and off too often to look at");
 }
 
@@ -203,6 +247,50 @@ static bool node_known(const struct report *r, int nid)
 			return true;
 	}
 	return false;
+}
+
+static struct row *add_row(struct report *r, const char *name)
+{
+	struct row *row;
+
+	r->row = xgrow(r->row, r->nr_rows, sizeof(*r->row));
+	row = &r->row[r->nr_rows++];
+	row->name = name;
+	row->bytes = 0;
+	row->original = xcalloc(r->stats.nr, sizeof(*row->original));
+	row->copies = xcalloc(r->stats.nr, sizeof(*row->copies));
+	return row;
+}
+
+static void make_rows(struct report *r)
+{
+	const struct ktr_area *area;
+	struct row *row = NULL;
+	size_t i, n;
+
+	for (i = 0; i < r->modules.nr; i++) {
+		area = &r->modules.area[i];
+		if (!row || strcmp(row->name, area->name))
+			row = add_row(r, area->name);
+		row->bytes += area->bytes;
+		for (n = 0; n < r->stats.nr; n++) {
+			row->original[n] += ktr_amount(&area->originals,
+						       r->stats.node[n].nid);
+			row->copies[n] += ktr_amount(&area->copies,
+						     r->stats.node[n].nid);
+		}
+	}
+}
+
+static void free_rows(struct report *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->nr_rows; i++) {
+		free(r->row[i].original);
+		free(r->row[i].copies);
+	}
+	free(r->row);
 }
 
 static void check_nodes_exist(const struct report *r)
@@ -299,6 +387,8 @@ static void check(struct report *r)
 		check_where(r);
 	if (r->show & SHOW_VERIFY)
 		check_verify(r);
+	if (r->show & SHOW_MODULES)
+		ktr_check_modules(&r->modules, &r->stats, only(r));
 }
 
 /* === Text ================================================================ */
@@ -430,6 +520,72 @@ static void print_verify(const struct report *r)
 		printf("(only the first %zu are listed)\n", r->verify.nr);
 }
 
+static int max(int a, int b)
+{
+	return a > b ? a : b;
+}
+
+static void print_row(const struct report *r, const struct row *row,
+		      int name_width, int width)
+{
+	size_t n;
+
+	printf("%-*s %*llu", name_width, row->name, width, row->bytes);
+	for (n = 0; n < r->stats.nr; n++) {
+		if (!wanted(r, r->stats.node[n].nid))
+			continue;
+		if (row->original[n] == row->bytes && !row->copies[n])
+			printf(" %*s", width, "-");
+		else
+			printf(" %*llu", width, row->copies[n]);
+	}
+	putchar('\n');
+}
+
+/* Where nothing needs a copy, the sum is still a number. */
+static void print_total(const struct report *r, int name_width, int width)
+{
+	u64 bytes = 0, copies;
+	size_t i, n;
+
+	for (i = 0; i < r->nr_rows; i++)
+		bytes += r->row[i].bytes;
+	printf("%-*s %*llu", name_width, "total", width, bytes);
+	for (n = 0; n < r->stats.nr; n++) {
+		if (!wanted(r, r->stats.node[n].nid))
+			continue;
+		for (copies = 0, i = 0; i < r->nr_rows; i++)
+			copies += r->row[i].copies[n];
+		printf(" %*llu", width, copies);
+	}
+	putchar('\n');
+}
+
+static void print_modules(const struct report *r)
+{
+	int name_width = strlen("Module"), width = strlen("Text_RO_sz");
+	u64 bytes = 0;
+	size_t i;
+
+	for (i = 0; i < r->nr_rows; i++) {
+		name_width = max(name_width, strlen(r->row[i].name));
+		bytes += r->row[i].bytes;
+	}
+	width = max(width, digits(bytes));
+	if (!r->modules.on)
+		printf("modules are not replicated (ktrepl.modules=off)\n");
+	printf("%-*s %*s", name_width, "Module", width, "Text_RO_sz");
+	for (i = 0; i < r->stats.nr; i++) {
+		if (wanted(r, r->stats.node[i].nid))
+			printf(" %*s%d", width - digits(r->stats.node[i].nid),
+			       "Node", r->stats.node[i].nid);
+	}
+	putchar('\n');
+	for (i = 0; i < r->nr_rows; i++)
+		print_row(r, &r->row[i], name_width, width);
+	print_total(r, name_width, width);
+}
+
 static void print_text(const struct report *r)
 {
 	const struct ktr_node_stats *node;
@@ -451,6 +607,8 @@ static void print_text(const struct report *r)
 		print_where(r);
 	if (r->show & SHOW_VERIFY)
 		print_verify(r);
+	if (r->show & SHOW_MODULES)
+		print_modules(r);
 }
 
 /* === JSON ================================================================ */
@@ -556,6 +714,34 @@ static void json_verify(const struct report *r)
 	json_close('}');
 }
 
+static void json_modules(const struct report *r)
+{
+	const struct row *row;
+	size_t i, n;
+
+	json_bool("modules_on", r->modules.on);
+	json_open("modules", '[');
+	for (i = 0; i < r->nr_rows; i++) {
+		row = &r->row[i];
+		json_open(NULL, '{');
+		json_str("name", row->name);
+		json_u64("bytes", row->bytes);
+		json_open("nodes", '[');
+		for (n = 0; n < r->stats.nr; n++) {
+			if (!wanted(r, r->stats.node[n].nid))
+				continue;
+			json_open(NULL, '{');
+			json_int("node", r->stats.node[n].nid);
+			json_u64("original", row->original[n]);
+			json_u64("copies", row->copies[n]);
+			json_close('}');
+		}
+		json_close(']');
+		json_close('}');
+	}
+	json_close(']');
+}
+
 static void print_json(const struct report *r)
 {
 	json_open(NULL, '{');
@@ -567,6 +753,8 @@ static void print_json(const struct report *r)
 		json_where(r);
 	if (r->show & SHOW_VERIFY)
 		json_verify(r);
+	if (r->show & SHOW_MODULES)
+		json_modules(r);
 	json_failures();
 	json_close('}');
 }
@@ -583,12 +771,14 @@ int main(int argc, char **argv)
 	if (!fail_count())
 		check_nodes_exist(&r);
 	check(&r);
+	make_rows(&r);
 	if (json)
 		print_json(&r);
 	else
 		print_text(&r);
 	if (fflush(stdout) || ferror(stdout))
 		die(EXIT_FAILED, "cannot write: %s", strerror(errno));
+	free_rows(&r);
 	free_all(&r);
 	idlist_free(&r.only);
 	return fail_count() ? EXIT_FAILED : EXIT_OK;

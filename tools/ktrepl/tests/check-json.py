@@ -11,7 +11,7 @@ import sys
 
 directory, options = sys.argv[1], sys.argv[2:]
 report = json.load(sys.stdin)
-show = [o for o in options if o in ("-t", "-s", "-w", "-v")] or ["-t", "-s"]
+show = [o for o in options if o in ("-t", "-s", "-w", "-v", "-m")] or ["-t", "-s"]
 only = [int(options[i + 1]) for i, o in enumerate(options) if o == "-n"]
 
 
@@ -66,6 +66,26 @@ if "-v" in show:
     same("verify", [report["verify"]["compared"],
                     report["verify"]["different"]],
          [int(x) for x in records("verify")[0][1:]])
+same("modules", "modules" in report, "-m" in show)
+if "-m" in show:
+    rows = {}
+    for r in records("modules")[1:]:
+        row = rows.setdefault(r[1], [0, {}, {}])
+        row[0] += int(r[5])
+        for amounts, word in zip(row[1:], r[6:]):
+            for item in word.split(",") if word != "-" else ():
+                node, size = item.split(":")
+                amounts[int(node)] = amounts.get(int(node), 0) + int(size)
+    code = ("bpf", "ftrace", "kprobes")
+    nodes = {int(r[1]) for r in records("stats") if wanted(int(r[1]))}
+    same("modules", report["modules"],
+         [{"name": name, "bytes": rows[name][0],
+           "nodes": [{"node": n, "original": rows[name][1].get(n, 0),
+                      "copies": rows[name][2].get(n, 0)}
+                     for n in sorted(nodes)]}
+          for name in sorted(rows, key=lambda name: (name in code, name))])
+    same("modules_on", ["modules", "on" if report["modules_on"] else "off"],
+         records("modules")[0])
 good = state["state"] == "on" or \
     (state["state"] != "broken" and "-w" not in show and "-v" not in show)
 same("ok", report["ok"], good)

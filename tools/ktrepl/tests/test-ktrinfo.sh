@@ -31,6 +31,13 @@ run odd ktrinfo -w
 expect "odd nodes -w" 0 "^1 of 2 CPUs execute node-local text, 2 of 2 the text expected" ""
 run odd ktrinfo -v
 expect "odd nodes -v" 0 "^3000 pages compared, 0 different" ""
+for s in on off odd refused; do
+	run $s ktrinfo -m
+	expect "$s -m" 0 - ""
+	golden "$s -m: report" $s-m.txt
+done
+run broken ktrinfo -m
+expect "broken -m" 1 "^total  *77824  *0  *0$" "replication is broken"
 
 # Choosing.
 run on ktrinfo -n 1
@@ -40,6 +47,11 @@ run odd ktrinfo -n 5 -s --node=9
 expect "-n 5 -n 9" 0 "^Node 5 statistics" ""
 hold "-n 5 -n 9: node 9" has "$tmp/out" "^Node 9 statistics"
 hold "-n 5 -n 9: no other" lacks "$tmp/out" "^Node 2"
+run on ktrinfo -m -n 1
+expect "-m -n 1" 0 "^nf_tables  *20480  *4096$" ""
+run on ktrinfo -sm
+hold "-s -m: statistics" has "$tmp/out" "^Node 0 statistics"
+hold "-s -m: modules" has "$tmp/out" "^Module  *Text_RO_sz  *Node0  *Node1$"
 run on ktrinfo -wn1
 expect "-w -n 1" 0 "^2 of 2 CPUs execute node-local text" ""
 run on ktrinfo -s
@@ -66,11 +78,20 @@ json "JSON refused, all" refused -t -s -w -v
 json "JSON broken, all" broken -t -s -w -v
 json "JSON odd nodes, all" odd -t -s -w -v
 json "JSON odd nodes, one" odd -t -s -w -n 9
+json "JSON on, modules" on -m
+json "JSON on, all and modules" on -t -s -w -v -m
+json "JSON off, modules" off -m
+json "JSON refused, modules" refused -m
+json "JSON odd nodes, modules of one" odd -m -n 9
 # The checker of JSON can fail, too.
-spoil on stats 's/7140/7136/; s/9204/9200/'
+spoil on stats 's/7140/7136/; s/9260/9256/'
 run "$tmp/spoilt" ktrinfo --json
 hold "JSON checker notices" fails python3 "$here/check-json.py" \
 	"$samples/on" <"$tmp/out"
+spoil on modules '/^area dummy/s/dummy/tummy/'
+run "$tmp/spoilt" ktrinfo --json -m
+hold "JSON checker notices modules" fails python3 "$here/check-json.py" \
+	"$samples/on" -m <"$tmp/out"
 spoil on state 's/^reason.*/reason a "quoted\\" \tname/'
 run "$tmp/spoilt" ktrinfo --json
 hold "JSON quotes" python3 -c 'import json, sys
@@ -78,8 +99,9 @@ sys.exit(json.load(sys.stdin)["state"]["reason"] != "a \"quoted\\\" \tname")' \
 	<"$tmp/out"
 
 # Command line.
-for o in --bogus -x -m -n "-n 7" "-n x" "-n 0-9" "-n 1-0" "-n -1" "--node=" \
-	"extra" "-w extra" "-n 0x1" "--json=1" "-n 0,,1" "-n 99999999999"; do
+for o in --bogus -x -n "-n 7" "-n x" "-n 0-9" "-n 1-0" "-n -1" "--node=" \
+	"extra" "-w extra" "-n 0x1" "--json=1" "-n 0,,1" "-n 99999999999" \
+	"-m e1000e" "-m -n 7"; do
 	# shellcheck disable=SC2086
 	run on ktrinfo $o
 	expect "usage error: $o" 2 "" "Try 'ktrinfo --help'"
@@ -95,6 +117,13 @@ expect "full disk" 1 - "cannot write"
 # Not available.
 run nowhere ktrinfo
 expect "no directory" 3 "" "nowhere/state: No such file"
+cp -R "$samples/on" "$tmp/old"
+rm "$tmp/old/modules"
+run "$tmp/old" ktrinfo
+expect "no modules file" 0 - ""
+run "$tmp/old" ktrinfo -m
+expect "no modules file: -m" 3 "" \
+	"modules: No such file or directory: this kernel does not replicate modules"
 if [ ! -e /sys/kernel/debug/ktrepl ]; then
 	(unset KTREPL_DEBUGFS; "$bin/ktrinfo" >"$tmp/out" 2>"$tmp/err")
 	status=$?
@@ -146,8 +175,8 @@ bad "healed missing" on where '/healed/d' -w "no 'healed' record"
 bad "a CPU missing" on where '/^cpu 2/d' -w "cpu 2 is online but gave no proof"
 bad "all CPUs missing" on where '/^cpu/d' -w "no CPU gave a proof"
 bad "a CPU twice" on where '/^cpu 2/p' -w "said twice"
-bad "total wrong" on stats 's/9204/9205/' -s \
-	"node 1: total_repli_pages is 9205 kB, the sum of its parts 9204 kB"
+bad "total wrong" on stats 's/9260/9261/' -s \
+	"node 1: total_repli_pages is 9261 kB, the sum of its parts 9260 kB"
 bad "part wrong" on stats '/node 1 repli_spare/s/0$/4/' "" "sum of its parts"
 bad "text size differs between nodes" on translations \
 	'/^node 1 text ffffffff81400000/d' -t \
@@ -160,6 +189,28 @@ bad "physical range too short" on translations '2s/13fffff/13ffffe/' -t \
 	"virtual and physical range differ"
 bad "range backwards" on translations \
 	'2s/ffffffff813fffff/ffffffff811fffff/' -t "ends before it starts"
+bad "copies not in the statistics" on modules '/^area bpf/s/1:24576$/1:20480/' -m \
+	"node 1: repli_module_pages is 56 kB, the listed copies 52 kB"
+run "$tmp/spoilt" ktrinfo -m -n 0
+expect "copies not in the statistics: node 0" 0 - ""
+bad "areas missing" on modules '/^area/d' -m "the listed copies 0 kB"
+bad "copies not in the areas" on stats 's/repli_module_pages 20/repli_module_pages 24/' \
+	-m "node 0: repli_module_pages is 24 kB, the listed copies 20 kB"
+bad "more copies than bytes" on modules '/^area bpf/s/1:24576$/1:28672/' -m \
+	"more copies than originals elsewhere"
+bad "copies beside originals" on modules '/^area bpf/s/1:24576$/0:4096,1:20480/' \
+	-m "more copies than originals elsewhere"
+bad "originals do not add up" on modules '/^area bpf/s/0:24576/0:20480/' -m \
+	"originals do not add up to the bytes"
+bad "originals unknown" on modules '/^area bpf/s/0:24576/-/' -m \
+	"originals do not add up to the bytes"
+bad "more bytes than the range has" on modules '2s/104fff/103fff/' -m \
+	"modules line 2: more bytes than the range has"
+bad "area backwards" on modules '2s/c0104fff/c00fffff/' -m "ends before it starts"
+bad "originals on an unknown node" on modules '/^area nls/s/1:4096 0/7:4096 0/' -m \
+	"modules: nls_utf8: node 7 has no statistics"
+bad "copies on an unknown node" on modules '/^area nls/s/0:4096$/8:4096/' -m \
+	"modules: nls_utf8: node 8 has no statistics"
 
 # Truncated and garbled records.
 bad "state garbled" on state 's/^state on/state onn/' -s "unknown state"
@@ -187,26 +238,39 @@ bad "cpu record shuffled" on where '3s/text/rodata/' -w "garbled record"
 bad "walk garbled" on where '3s/ok/fine/' -w "garbled record"
 bad "verify record cut" on verify 's/ 0$//' -v "truncated record"
 bad "verify empty" on verify d -v "verify: no 'verify' record"
+bad "modules empty" on modules d -m "modules: no 'modules' record"
+bad "modules without policy" on modules 1d -m "no 'modules' record"
+bad "policy garbled" on modules '1s/on/onn/' -m "garbled record"
+bad "policy cut" on modules '1s/ on//' -m "line 1: truncated record"
+bad "policy twice" on modules 1p -m "said twice"
+bad "area cut" on modules '3s/ 1:16384$//' -m "line 3: truncated record"
+bad "area without name" on modules '3s/e1000e //' -m "not a number"
+bad "area not hex" on modules '3s/ffffffffc/fffffffgc/' -m "not an address"
+bad "bytes garbled" on modules '3s/ 16384 / 16384x /' -m "not a number"
+for list in "0:" ":4096" "0" "0:4096," "0:4096,0:0" "0:4k" "-1:4096" "0;4096"; do
+	bad "list of bytes $list" on modules "/^area nls/s/0:4096$/$list/" -m \
+		"not a list of nodes with bytes"
+done
 
 cut_last_line()
 {
 	rm -rf "$tmp/spoilt"
 	cp -R "$samples/on" "$tmp/spoilt"
 	head -c -1 "$samples/on/$1" >"$tmp/spoilt/$1"
-	run "$tmp/spoilt" ktrinfo -tswv
+	run "$tmp/spoilt" ktrinfo -tswvm
 	expect "last line cut: $1" 1 - "$1: truncated: the last line"
 }
-for f in state stats translations where verify; do
+for f in state stats translations where verify modules; do
 	cut_last_line $f
 	rm -rf "$tmp/spoilt"
 	cp -R "$samples/on" "$tmp/spoilt"
 	printf 'zero\0byte\n' >>"$tmp/spoilt/$f"
-	run "$tmp/spoilt" ktrinfo -tswv
+	run "$tmp/spoilt" ktrinfo -tswvm
 	expect "not text: $f" 1 - "$f: not text"
 	rm "$tmp/spoilt/$f"
-	run "$tmp/spoilt" ktrinfo -tswv
-	if [ $f = state ]; then
-		expect "no file: $f" 3 "" "state: No such file"
+	run "$tmp/spoilt" ktrinfo -tswvm
+	if [ $f = state ] || [ $f = modules ]; then
+		expect "no file: $f" 3 "" "$f: No such file"
 	else
 		expect "no file: $f" 1 - "$f: cannot be read: No such file"
 	fi
@@ -215,7 +279,7 @@ done
 # A newer kernel says more: unknown records and words do not matter.
 rm -rf "$tmp/spoilt"
 cp -R "$samples/on" "$tmp/spoilt"
-for f in state stats translations where verify; do
+for f in state stats translations where verify modules; do
 	{
 		echo "future record 1 2 3"
 		echo ""
@@ -224,12 +288,15 @@ for f in state stats translations where verify; do
 	} >"$tmp/spoilt/$f"
 done
 sed 's/$/ more/' "$samples/on/translations" >"$tmp/spoilt/translations"
+sed -i 's/^area.*/& more/' "$tmp/spoilt/modules"
 # "node" is a word of stats and translations only
 run "$tmp/spoilt" ktrinfo
 expect "unknown records" 0 - ""
 golden "unknown records: report" on.txt
 run "$tmp/spoilt" ktrinfo -w -v
 golden "unknown records: -w -v" on-wv.txt
+run "$tmp/spoilt" ktrinfo -m
+golden "unknown records: -m" on-m.txt
 
 # Nothing has a fixed size: 4096 nodes, 100000 CPUs, a line of 1 MB.
 rm -rf "$tmp/spoilt"
@@ -251,19 +318,29 @@ head -c 1000000 /dev/zero | tr '\0' x >>"$tmp/spoilt/state"
 echo >>"$tmp/spoilt/state"
 run "$tmp/spoilt" ktrinfo -s -w
 expect "huge" 0 "^20000 of 20000 CPUs" ""
+awk 'BEGIN {
+	print "modules on"
+	for (m = 0; m < 500; m++) {
+		print "area m" m, "text 0 fff 4096 0:4096 4095:4096"
+		print "area m" m, "rodata 1000 1fff 4096 4095:4096 -"
+	}
+}' >"$tmp/spoilt/modules"
+sed -i '/^node 4095 repli_module_pages/s/0$/2000/' "$tmp/spoilt/stats"
+run "$tmp/spoilt" ktrinfo -m -n 0,4095
+expect "huge: modules" 0 "^total  *4096000  *0  *2048000$" ""
 
 # Garbage of all kinds: an answer, never a crash.
 crashes=0
 for i in 0 1 2 3 4 5 6 7 8 9; do
-	for f in state stats translations where; do
+	for f in state stats translations where modules; do
 		rm -rf "$tmp/spoilt"
 		cp -R "$samples/on" "$tmp/spoilt"
 		python3 "$here/garble.py" $i <"$samples/on/$f" >"$tmp/spoilt/$f"
-		run "$tmp/spoilt" ktrinfo -tswv --json
+		run "$tmp/spoilt" ktrinfo -tswvm --json
 		case $status in
 		0 | 1) ;;
 		*) crashes=$((crashes + 1)) ;;
 		esac
 	done
 done
-hold "40 garbled directories, $crashes crashes" [ $crashes = 0 ]
+hold "50 garbled directories, $crashes crashes" [ $crashes = 0 ]

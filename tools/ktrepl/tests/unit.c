@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../common.h"
+#include "../iface.h"
 #include "../machine.h"
 
 static unsigned int failed;
@@ -96,6 +97,35 @@ static void test_lists(void)
 	idlist_free(&list);
 }
 
+static bool amounts_bad(const char *s)
+{
+	struct ktr_amounts list;
+
+	return !ktr_parse_amounts(s, &list) && !list.nr;
+}
+
+static void test_amounts(void)
+{
+	struct ktr_amounts list;
+
+	check(ktr_parse_amounts("-", &list) && !list.nr);
+	ktr_free_amounts(&list);
+	check(ktr_parse_amounts("0:16384,12:4096", &list) && list.nr == 2 &&
+	      ktr_amount(&list, 0) == 16384 && ktr_amount(&list, 12) == 4096 &&
+	      !ktr_amount(&list, 1));
+	ktr_free_amounts(&list);
+	check(amounts_bad(""));
+	check(amounts_bad("0"));
+	check(amounts_bad("0:"));
+	check(amounts_bad(":0"));
+	check(amounts_bad("0:1,"));
+	check(amounts_bad("0:1,0:2"));
+	check(amounts_bad("-1:1"));
+	check(amounts_bad("0:-1"));
+	check(amounts_bad("0:18446744073709551616"));
+	check(amounts_bad("0:1:2"));
+}
+
 static void test_words(void)
 {
 	char line[] = "  one\ttwo   three ";
@@ -170,6 +200,7 @@ int main(void)
 	progname_set("unit");
 	test_numbers();
 	test_lists();
+	test_amounts();
 	test_words();
 	test_kmsg();
 	test_random();
