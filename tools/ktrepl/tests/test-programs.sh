@@ -22,7 +22,8 @@ sys.exit(not eval(sys.argv[1]))' "$1" <"$tmp/out"
 }
 
 # The shared code: each line counts.
-KTREPL_SYSFS=$samples/sysfs "$bin/unit" >"$tmp/unit" 2>"$tmp/err"
+KTREPL_SYSFS=$samples/sysfs KTREPL_MODULES=$samples/modules \
+	"$bin/unit" >"$tmp/unit" 2>"$tmp/err"
 # shellcheck disable=SC2034 # for expect
 status=$?
 expect "unit tests ran to their end" 0 - ""

@@ -4,11 +4,13 @@
  * exits 1 if any failed.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../common.h"
 #include "../iface.h"
+#include "../kmod.h"
 #include "../machine.h"
 
 static unsigned int failed;
@@ -195,6 +197,32 @@ static void test_machine(void)
 	machine_free(&m);
 }
 
+/* $KTREPL_MODULES: a list without the files, so that nothing can be loaded. */
+static void test_modules(void)
+{
+	struct kmods list;
+	struct kmod *m;
+
+	check(!kmods_read(&list) && list.nr == 6);
+	m = kmods_find(&list, "test_one");
+	check(m && m->paths.nr == 1 && m == kmods_find(&list, "test-one"));
+	m = kmods_find(&list, "three");
+	check(m && m->paths.nr == 3 && !strcmp(m->paths.w[0], "/elsewhere/three.ko"));
+	check(m && kmod_load(&list, m) == -ENOENT && !m->loaded && !m->foreign);
+	check(m && kmod_unload(m) == -ENOENT);
+	m = kmods_find(&list, "a");
+	check(m && kmod_load(&list, m) == -ELOOP);
+	m = kmods_find(&list, "c");
+	check(m && kmod_load(&list, m) == -ENOENT);
+	check(!kmods_find(&list, "missing") && !kmods_find(&list, ""));
+	kmods_free(&list);
+
+	setenv("KTREPL_MODULES", "/nowhere", 1);
+	check(kmods_read(&list) == -ENOENT && !list.nr &&
+	      !strcmp(list.dir, "/nowhere"));
+	kmods_free(&list);
+}
+
 int main(void)
 {
 	progname_set("unit");
@@ -206,5 +234,7 @@ int main(void)
 	test_random();
 	if (getenv("KTREPL_SYSFS"))
 		test_machine();
+	if (getenv("KTREPL_MODULES"))
+		test_modules();
 	return failed ? EXIT_FAILED : EXIT_OK;
 }
