@@ -157,7 +157,7 @@ static void trace_truncate(const char *file)
 	free(path);
 }
 
-static const char *trace_obstacle(const char *file, const char *why)
+const char *trace_obstacle(const char *file, const char *why)
 {
 	char *text;
 
@@ -234,23 +234,32 @@ static const char * const getppid_names[] = {
 static const char *probe_symbol;
 static unsigned int probe_offset;	/* past the entry; 0 if none is found */
 
-static int probe_add(const char *symbol, unsigned int offset)
+int probe_add(const char *name, const char *symbol, unsigned int offset)
 {
-	char *text = xasprintf("p:" PROBE_GROUP "/p %s+%u\n", symbol, offset);
+	char *text = xasprintf("p:" PROBE_GROUP "/%s %s+%u\n", name, symbol,
+			       offset);
 	int err = trace_write("kprobe_events", text);
 
 	free(text);
 	return err;
 }
 
-static int probe_remove(void)
+int probe_remove(const char *name)
 {
-	return trace_write("kprobe_events", "-:" PROBE_GROUP "/p\n");
+	char *text = xasprintf("-:" PROBE_GROUP "/%s\n", name);
+	int err = trace_write("kprobe_events", text);
+
+	free(text);
+	return err;
 }
 
-static int probe_enable(bool on)
+int probe_enable(const char *name, bool on)
 {
-	return trace_write("events/" PROBE_GROUP "/p/enable", on ? "1" : "0");
+	char *file = xasprintf("events/" PROBE_GROUP "/%s/enable", name);
+	int err = trace_write(file, on ? "1" : "0");
+
+	free(file);
+	return err;
 }
 
 static const char *kprobes_obstacle(void)
@@ -262,18 +271,18 @@ static const char *kprobes_obstacle(void)
 	if (why)
 		return why;
 	for (i = 0; i < ARRAY_SIZE(getppid_names) && !probe_symbol; i++) {
-		if (probe_add(getppid_names[i], 0))
+		if (probe_add("p", getppid_names[i], 0))
 			continue;
-		probe_remove();
+		probe_remove("p");
 		probe_symbol = getppid_names[i];
 	}
 	if (!probe_symbol)
 		return "no probe can be set on getppid";
 	/* The kernel refuses what is not the start of an instruction. */
 	for (i = 5; i < 24 && !probe_offset; i++) {
-		if (probe_add(probe_symbol, i))
+		if (probe_add("p", probe_symbol, i))
 			continue;
-		probe_remove();
+		probe_remove("p");
 		probe_offset = i;
 	}
 	return NULL;
@@ -325,19 +334,19 @@ static void kprobes_run(struct activity *a)
 
 	while (stress_going(a)) {
 		offset = rng_below(&a->rng, 2) ? probe_offset : 0;
-		err = probe_add(probe_symbol, offset);
+		err = probe_add("p", probe_symbol, offset);
 		if (!err)
-			err = probe_enable(true);
+			err = probe_enable("p", true);
 		if (err) {
 			fail("kprobes: %s+%u: %s", probe_symbol, offset,
 			     strerror(-err));
-			probe_remove();
+			probe_remove("p");
 			return;
 		}
 		probe_all_cpus(a);
-		err = probe_enable(false);
+		err = probe_enable("p", false);
 		if (!err)
-			err = probe_remove();
+			err = probe_remove("p");
 		if (err) {
 			fail("kprobes: the probe stays: %s", strerror(-err));
 			return;

@@ -64,6 +64,14 @@ static inline u64 stress_counted(struct activity *a, int what)
 bool stress_on_cpu(struct activity *a, int cpu);
 int stress_any_cpu(struct activity *a);
 
+/* @why, unless tracefs has that file. */
+const char *trace_obstacle(const char *file, const char *why);
+
+/* Probes of that name, of trace events; 0 or -errno. */
+int probe_add(const char *name, const char *symbol, unsigned int offset);
+int probe_remove(const char *name);
+int probe_enable(const char *name, bool on);
+
 extern struct activity *const switch_activities[];
 extern struct activity *const patch_activities[];
 extern struct activity *const task_activities[];
