@@ -45,6 +45,7 @@ static const char usage[] =
 "  -o, --off                   without toggle: leave replication off\n"
 "  -n, --no-ktrepl             only what leaves the kernel alone (forks, slots,\n"
 "                              ldt), on any kernel, and as any user\n"
+"  -M, --modules=NAME,...      load these (all, unless there are more than 64)\n"
 "  -s, --seed=N                of the random numbers (default: the time)\n"
 "  -w, --watchdog=SECONDS      an activity that long without progress hangs\n"
 "                              (120)\n"
@@ -58,12 +59,15 @@ static const char usage[] =
 "\n"
 EXIT_CODES_HELP
 "\n"
+"KTREPL_MODULES names another directory than /lib/modules/RELEASE.\n"
+"\n"
 "Activities:\n";
 
 /* === The activities ====================================================== */
 
 static struct activity *const *const groups[] = {
 	switch_activities, patch_activities, task_activities,
+	module_activities,
 };
 
 /* The @i-th of all, or NULL. */
@@ -475,7 +479,7 @@ static void check_choice(void)
 
 static void parse_options(int argc, char **argv)
 {
-	static const char shorts[] = "r:x:d:i:p:ons:w:t:m:jhV";
+	static const char shorts[] = "r:x:d:i:p:onM:s:w:t:m:jhV";
 	static const struct option options[] = {
 		{ "run", required_argument, NULL, 'r' },
 		{ "except", required_argument, NULL, 'x' },
@@ -484,6 +488,7 @@ static void parse_options(int argc, char **argv)
 		{ "proof-interval", required_argument, NULL, 'p' },
 		{ "off", no_argument, NULL, 'o' },
 		{ "no-ktrepl", no_argument, NULL, 'n' },
+		{ "modules", required_argument, NULL, 'M' },
 		{ "seed", required_argument, NULL, 's' },
 		{ "watchdog", required_argument, NULL, 'w' },
 		{ "settle", required_argument, NULL, 't' },
@@ -530,6 +535,9 @@ static void parse_options(int argc, char **argv)
 		case 'n':
 			plain = true;
 			break;
+		case 'M':
+			stress.modules = optarg;
+			break;
 		case 's':
 			stress.seed = opt_number("--seed", optarg, 0, ~0ULL);
 			break;
@@ -572,9 +580,9 @@ int main(int argc, char **argv)
 	if (!plain)
 		ktr_require_control();
 	machine_read(&stress.machine);
-	find_obstacles();
 	if (!plain)
 		kmsg_start();
+	find_obstacles();
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
 	fprintf(stderr, "ktrepl-stress: seed %llu\n", stress.seed);

@@ -43,6 +43,7 @@ struct stress {
 	unsigned int interval_ms;	/* longest pause between toggles */
 	unsigned int verify_ms;		/* between verifications */
 	bool hotplug;			/* CPUs come and go */
+	const char *modules;		/* names, or NULL for all */
 };
 
 extern struct stress stress;
@@ -75,5 +76,6 @@ int probe_enable(const char *name, bool on);
 extern struct activity *const switch_activities[];
 extern struct activity *const patch_activities[];
 extern struct activity *const task_activities[];
+extern struct activity *const module_activities[];
 
 #endif /* KTREPL_TOOLS_STRESS_H */

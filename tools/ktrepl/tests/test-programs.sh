@@ -46,7 +46,7 @@ for p in ktrepl-stress ktrepl-roots ktrepl-faults ktrepl-bench; do
 	expect "$p extra" 2 "" "'extra'"
 done
 for o in "-r nothing" "-r keys:0" "-r keys:x" "-d 0" "-d x" "-i 0" "-x nothing" \
-	"-n -r toggle" "-r forks -x forks" "-s -1"; do
+	"-n -r toggle" "-n -r modules" "-r forks -x forks" "-s -1" -M; do
 	# shellcheck disable=SC2086
 	plain ktrepl-stress $o
 	expect "ktrepl-stress $o" 2 "" "Try 'ktrepl-stress --help'"
@@ -76,6 +76,47 @@ for p in ktrepl-stress ktrepl-roots ktrepl-faults; do
 	expect "$p without ktrepl" 3 "" \
 		"debugfs is not mounted: mount\|no ktrepl\|run as root"
 done
+
+# obstacle MODULES-DIRECTORY ARGUMENT...: ktrepl-stress -r modules where /sys looks
+# like that of a kernel with ktrepl; the lists of modules are without modules.
+obstacle()
+{
+	modules=$1
+	shift
+	# shellcheck disable=SC2016 # for the inner shell
+	KTREPL_MODULES=$modules unshare -m sh -c 'mount -t tmpfs none /sys &&
+		mkdir -p /sys/kernel/debug /sys/module/ktrepl/parameters \
+			/sys/devices &&
+		cp -R "$1" /sys/kernel/debug/ktrepl &&
+		cp -R "$1/system" /sys/devices/ &&
+		echo Y >/sys/module/ktrepl/parameters/enable || exit 99
+		shift
+		exec "$@"' sh "$samples/on" "$bin/ktrepl-stress" -r modules "$@" \
+		>"$tmp/out" 2>"$tmp/err"
+	# shellcheck disable=SC2034 # for expect
+	status=$?
+}
+
+if [ "$(id -u)" = 0 ] && unshare -m mount -t tmpfs none /sys 2>/dev/null; then
+	obstacle "$tmp/nowhere"
+	expect "stress without modules.dep" 3 "" \
+		"modules cannot run: $tmp/nowhere/modules.dep: No such file"
+	obstacle "$samples/modules"
+	expect "stress without modules" 3 "" \
+		"no module of $samples/modules can be loaded and unloaded: "
+	obstacle "$samples/modules" -M test-one,nonsense
+	expect "stress with another module" 3 "" "modules.dep has no nonsense"
+	mkdir "$tmp/many"
+	for i in 0 1 2 3 4 5 6; do
+		for k in 0 1 2 3 4 5 6 7 8 9; do
+			echo "m$i$k.ko:"
+		done
+	done >"$tmp/many/modules.dep"
+	obstacle "$tmp/many"
+	expect "stress with many modules" 3 "" "70 modules: choose with --modules"
+	obstacle "$tmp/many" -M m00,m69
+	expect "stress with two of many modules" 3 "" "no module of $tmp/many can"
+fi
 
 # What leaves the kernel alone runs for real.
 plain ktrepl-stress -n -s 3 -r forks:40,slots:40
