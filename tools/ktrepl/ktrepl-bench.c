@@ -22,6 +22,7 @@
 
 #include "common.h"
 #include "iface.h"
+#include "kmod.h"
 #include "machine.h"
 #include "timer.h"
 
@@ -42,6 +43,7 @@ struct result {
 };
 
 static unsigned int nr_calls = 2000;
+static const char *module_name = "ktrepl_marker";
 static int cpu;
 static bool json;
 
@@ -260,6 +262,72 @@ static void poke_stop(void)
 	close(poke_fd);
 }
 
+/* === Modules ============================================================= */
+
+static struct kmods mods;
+static struct kmod *module;
+static char *areas;		/* debugfs file, which waits for the copies */
+
+static void module_stop(void)
+{
+	kmod_unload(module);
+	kmods_free(&mods);
+	free(areas);
+}
+
+/* Only a module on its own: what it needs would be measured the first time. */
+static bool module_start(void)
+{
+	areas = xasprintf("%s/modules", ktr_dir());
+	module = kmods_read(&mods) ? NULL : kmods_find(&mods, module_name);
+	if (module && module->paths.nr == 1 && !kmod_load(&mods, module) &&
+	    !kmod_unload(module))
+		return true;
+	kmods_free(&mods);
+	free(areas);
+	return false;
+}
+
+static bool module_copy_start(void)
+{
+	if (!module_start())
+		return false;
+	if (!access(areas, R_OK))
+		return true;
+	module_stop();
+	return false;
+}
+
+static void module_load(void)
+{
+	int err = kmod_load(&mods, module);
+
+	if (err)
+		die(EXIT_FAILED, "%s cannot be loaded: %s", module_name,
+		    strerror(-err));
+}
+
+static void module_unload(void)
+{
+	int err = kmod_unload(module);
+
+	if (err)
+		die(EXIT_FAILED, "%s cannot be unloaded: %s", module_name,
+		    strerror(-err));
+}
+
+static void module_load_prepare(void)
+{
+	if (module->loaded)
+		module_unload();
+}
+
+static void module_load_and_wait(void)
+{
+	module_load();
+	free(read_text(areas, NULL));
+}
+
 static struct bench benches[] = {
 	{ .name = "empty", .help = "nothing: the cost of measuring",
 	  .divide = 1, .call = empty_call },
@@ -287,6 +355,18 @@ static struct bench benches[] = {
 	{ .name = "poke", .help = "flip the static key of sched_schedstats: all its sites",
 	  .divide = 20, .changes_kernel = true, .start = poke_start,
 	  .call = poke_call, .stop = poke_stop },
+	{ .name = "module-load", .help = "open() and finit_module() of a module",
+	  .divide = 20, .changes_kernel = true, .start = module_start,
+	  .prepare = module_load_prepare, .call = module_load,
+	  .stop = module_stop },
+	{ .name = "module-load+copy", .help = "the same, until its copies are made",
+	  .divide = 20, .changes_kernel = true, .start = module_copy_start,
+	  .prepare = module_load_prepare, .call = module_load_and_wait,
+	  .stop = module_stop },
+	{ .name = "module-unload", .help = "delete_module() of it and its copies",
+	  .divide = 20, .changes_kernel = true, .start = module_start,
+	  .prepare = module_load_and_wait, .call = module_unload,
+	  .stop = module_stop },
 };
 
 /* === Measuring =========================================================== */
@@ -359,7 +439,7 @@ static const char *replication(void)
 static void print_result(const struct bench *b, const struct result *r)
 {
 	if (!json) {
-		printf("%-8s %10llu %10llu %10llu %5llu%% %8u  %s\n", b->name,
+		printf("%-16s %10llu %10llu %10llu %5llu%% %8u  %s\n", b->name,
 		       r->min, r->median, r->mode, r->mode_share, r->calls,
 		       b->help);
 		return;
@@ -378,7 +458,7 @@ static void print_start(void)
 	if (!json) {
 		printf("cpu %d, timer %s, replication: %s\n", cpu, TIMER_NAME,
 		       replication());
-		printf("%-8s %10s %10s %10s %6s %8s\n", "call", "min",
+		printf("%-16s %10s %10s %10s %6s %8s\n", "call", "min",
 		       "median", "mode", "share", "calls");
 		return;
 	}
@@ -427,13 +507,18 @@ static const char usage[] =
 "  -r, --run=NAME,...  measure these only\n"
 "  -i, --iterations=N  calls of the short ones (2000); longer ones get a tenth\n"
 "                    or a twentieth\n"
+"  -m, --module=NAME load and unload this module, which needs no other\n"
+"                    (ktrepl_marker)\n"
 "  -j, --json        print the results as JSON\n"
 "  -h, --help        print this help\n"
 "  -V, --version     print the version\n"
 "\n"
 EXIT_CODES_HELP
 "\n"
-"poke makes the kernel patch itself: it runs if there is ktrepl, or if asked for.\n"
+"KTREPL_MODULES names another directory than /lib/modules/RELEASE.\n"
+"\n"
+"poke makes the kernel patch itself, modules are loaded: they run if there is\n"
+"ktrepl, or if asked for.\n"
 "\n"
 "Calls:\n";
 
@@ -443,7 +528,7 @@ static void print_usage(void)
 
 	fputs(usage, stdout);
 	for (i = 0; i < ARRAY_SIZE(benches); i++)
-		printf("  %-8s %s\n", benches[i].name, benches[i].help);
+		printf("  %-16s %s\n", benches[i].name, benches[i].help);
 }
 
 static void opt_run(char *list)
@@ -478,6 +563,7 @@ static void parse_options(int argc, char **argv)
 		{ "cpu", required_argument, NULL, 'c' },
 		{ "run", required_argument, NULL, 'r' },
 		{ "iterations", required_argument, NULL, 'i' },
+		{ "module", required_argument, NULL, 'm' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
@@ -486,7 +572,7 @@ static void parse_options(int argc, char **argv)
 	bool chosen = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:r:i:jhV", options, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, "c:r:i:m:jhV", options, NULL)) >= 0) {
 		if (c == 'c') {
 			cpu = opt_number("--cpu", optarg, 0, 1 << 20);
 		} else if (c == 'r') {
@@ -495,6 +581,8 @@ static void parse_options(int argc, char **argv)
 		} else if (c == 'i') {
 			nr_calls = opt_number("--iterations", optarg, 1,
 					      100000000);
+		} else if (c == 'm') {
+			module_name = optarg;
 		} else if (c == 'j') {
 			json = true;
 		} else if (c == 'h') {

@@ -61,7 +61,7 @@ for o in "-o nothing" "-f 0" "-e 0" "/bin/true" "-o fork -- /bin/true"; do
 	plain ktrepl-faults $o
 	expect "ktrepl-faults $o" 2 "" "Try 'ktrepl-faults --help'"
 done
-for o in "-r nothing" "-c x" "-c 16000" "-i 0"; do
+for o in "-r nothing" "-c x" "-c 16000" "-i 0" -m; do
 	# shellcheck disable=SC2086
 	plain ktrepl-bench $o
 	expect "ktrepl-bench $o" 2 "" "Try 'ktrepl-bench --help'"
@@ -130,7 +130,15 @@ plain ktrepl-stress -n -r hang,forks -w 1 -d 20
 expect "watchdog" 1 - "hang hangs: no progress for 1 s"
 plain ktrepl-bench -i 20
 expect "bench" 0 "^getppid  *[0-9]" ""
-hold "bench leaves the kernel alone" lacks "$tmp/out" "^poke"
+hold "bench leaves the kernel alone" lacks "$tmp/out" "^poke\|^module"
+export KTREPL_MODULES="$samples/modules"
+for c in module-load module-load+copy module-unload; do
+	for m in test-one two nonsense; do
+		plain ktrepl-bench -i 20 -r $c -m $m
+		expect "bench $c without $m" 1 - "$c cannot run here"
+	done
+done
+unset KTREPL_MODULES
 plain ktrepl-bench -i 20 -r getppid,fork -j
 expect "bench JSON" 0 - ""
 hold "bench JSON is valid" valid_json \
