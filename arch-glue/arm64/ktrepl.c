@@ -44,6 +44,7 @@ asm(".pushsection .text, \"ax\"\n"
 	".type arch_ktrepl_marker, @function\n"
 	".globl arch_ktrepl_marker\n"
 	"arch_ktrepl_marker:\n"
+	"hint #34\n"		/* bti c */
 	"movz w0, #0\n"
 	"ret\n"
 	".size arch_ktrepl_marker, . - arch_ktrepl_marker\n"
@@ -56,7 +57,7 @@ u32 arch_ktrepl_marker_code(u32 val)
 }
 
 static struct ktrepl_arch_info ktrepl_arm64_info = {
-	.marker = (void *)arch_ktrepl_marker,
+	.marker = (u8 *)arch_ktrepl_marker + AARCH64_INSN_SIZE,
 	.sync_copies = true,
 };
 
@@ -278,6 +279,15 @@ void arch_ktrepl_attach(void)
 	__cpu_replace_ttbr1(root, master && system_supports_cnp());
 	post_ttbr_update_workaround();
 	sdei_unmask_local_cpu();
+}
+
+/*
+ * A new output address needs no break-before-make while both pages are equal
+ * and read-only. They stay equal until the next poke, before which this comes.
+ */
+void arch_ktrepl_flush_page(unsigned long addr)
+{
+	flush_tlb_kernel_range(addr, addr + PAGE_SIZE);
 }
 
 bool arch_ktrepl_translates(unsigned long addr, unsigned long pfn)

@@ -18,7 +18,8 @@
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
 #include <asm/hypervisor.h>
-#include <asm/linkage.h>
+#include <asm/ibt.h>
+#include <asm/nospec-branch.h>
 #include <asm/paravirt.h>
 #include <asm/pgalloc.h>
 #include <asm/pgtable.h>
@@ -32,18 +33,21 @@
 /* === Facts =============================================================== */
 
 /*
- * mov $imm32, %eax; ret, with the operand, one byte in, naturally aligned: one
- * store of it is seen whole or not at all.
+ * mov $imm32, %eax; ret, with the operand naturally aligned: one store of it is
+ * seen whole or not at all. A plain return, so that copies of the code work
+ * elsewhere, too.
  */
-
 asm(".pushsection .text, \"ax\"\n"
 	".balign 64\n"
-	".skip 3, 0x90\n"
 	".type arch_ktrepl_marker, @function\n"
 	".globl arch_ktrepl_marker\n"
 	"arch_ktrepl_marker:\n"
+	ASM_ENDBR
+	"nopl (%rax)\n"
 	"mov $0, %eax\n"
-	ASM_RET
+	ANNOTATE_RETPOLINE_SAFE
+	"ret\n"
+	"int3\n"
 	".size arch_ktrepl_marker, . - arch_ktrepl_marker\n"
 	".popsection\n");
 
@@ -65,15 +69,18 @@ static const char *ktrepl_refuse(void)
 }
 
 static struct ktrepl_arch_info ktrepl_x86_info = {
-	.marker = (u8 *)arch_ktrepl_marker + 1,
 	.nr_ranges = 2,
 };
 
 const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 {
 	struct ktrepl_arch_info *info = &ktrepl_x86_info;
+	u8 *marker = (u8 *)arch_ktrepl_marker;
 
 	info->refuse = ktrepl_refuse();
+	/* It is data: not to be taken for a jump past the ENDBR. */
+	OPTIMIZER_HIDE_VAR(marker);
+	info->marker = marker + ENDBR_INSN_SIZE + 4;
 
 	/*
 	 * Padding up to a 2 MiB boundary has been given back to the page

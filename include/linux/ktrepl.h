@@ -14,6 +14,7 @@
 #ifndef _LINUX_KTREPL_H
 #define _LINUX_KTREPL_H
 
+#include <linux/execmem.h>
 #include <linux/jump_label.h>
 #include <linux/kconfig.h>
 #include <linux/types.h>
@@ -200,6 +201,70 @@ static inline void ktrepl_sync_range(unsigned long start, unsigned long end) { }
 static inline void ktrepl_late_init(void) { }
 
 #endif /* CONFIG_KTREPL */
+
+struct ptdump_state;
+
+#if defined(CONFIG_KTREPL) && defined(CONFIG_HAVE_ARCH_KTREPL)
+
+/**
+ * ktrepl_ptdump - walk the node roots, as ptdump_walk_pgd() walks init_mm's
+ * @st: the state, which takes note of each page
+ *
+ * Context: Process context, may sleep.
+ */
+void ktrepl_ptdump(struct ptdump_state *st);
+
+#else
+
+static inline void ktrepl_ptdump(struct ptdump_state *st) { }
+
+#endif
+
+#ifdef CONFIG_KTREPL_MODULES
+
+/**
+ * ktrepl_exec_alloc - executable memory has been allocated
+ * @type: what it is for
+ * @ptr:  its address, or NULL: nothing happens
+ * @size: its size in bytes
+ *
+ * Context: Process context, may sleep; text_mutex may be held.
+ */
+void ktrepl_exec_alloc(enum execmem_type type, void *ptr, size_t size);
+
+/**
+ * ktrepl_exec_detach - executable memory is about to be unmapped
+ * @ptr: its address, or NULL
+ *
+ * Its copies stay mapped as long as itself.
+ *
+ * Context: Process context, may sleep; text_mutex may be held.
+ * Return: for ktrepl_exec_free().
+ */
+struct ktrepl_set *ktrepl_exec_detach(void *ptr);
+
+/**
+ * ktrepl_exec_free - executable memory has been unmapped, TLBs flushed
+ * @set: from ktrepl_exec_detach()
+ *
+ * Its copies are freed soon.
+ *
+ * Context: Any but NMI.
+ */
+void ktrepl_exec_free(struct ktrepl_set *set);
+
+#else
+
+static inline void ktrepl_exec_alloc(enum execmem_type type, void *ptr,
+				     size_t size) { }
+static inline struct ktrepl_set *ktrepl_exec_detach(void *ptr)
+{
+	return NULL;
+}
+
+static inline void ktrepl_exec_free(struct ktrepl_set *set) { }
+
+#endif /* CONFIG_KTREPL_MODULES */
 
 #ifdef CONFIG_KTREPL_ROOTS
 

@@ -180,6 +180,8 @@ static void ktrepl_node_tear_down(struct ktrepl_node *node)
 	ktrepl_node_unmap(node);
 	list_for_each_entry(set, &ktrepl_sets, list)
 		ktrepl_set_depopulate(set, node->nid);
+	ktrepl_for_each_exec(set)
+		ktrepl_set_depopulate(set, node->nid);
 	ktrepl_arena_destroy(node);
 }
 
@@ -202,6 +204,7 @@ static void ktrepl_node_build(struct ktrepl_node *node)
 	if (ktrepl_node_install(node))
 		goto fail;
 	ktrepl_roots_node_start(node);
+	ktrepl_exec_node_start();
 	return;
 
 fail:
@@ -287,6 +290,7 @@ static void ktrepl_switch_on(void)
 
 	/* Pokes and changes of leaves look for copies before there are any. */
 	static_branch_enable_cpuslocked(&ktrepl_key);
+	ktrepl_exec_start();
 	ktrepl_roots_start();
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		if (ktrepl_nodes[nid] && ktrepl_node_is_home(nid))
@@ -294,6 +298,7 @@ static void ktrepl_switch_on(void)
 	ktrepl_objects_switch(true);
 	WRITE_ONCE(ktrepl_state, KTREPL_ON);
 	ktrepl_switch_cpus(true);
+	ktrepl_exec_scan();
 }
 
 static void ktrepl_switch_off(enum ktrepl_state state)
@@ -315,6 +320,8 @@ static void ktrepl_switch_off(enum ktrepl_state state)
 		ktrepl_node_tear_down(ktrepl_nodes[nid]);
 		cpumask_clear(&ktrepl_nodes[nid]->cpus);
 	}
+	ktrepl_hull_clear();
+	ktrepl_exec_stop();
 	static_branch_disable_cpuslocked(&ktrepl_key);
 }
 

@@ -7,6 +7,7 @@
  *   cpus_read_lock	no CPU comes or goes while replication is switched
  *   ktrepl_mutex	state, the list of sets, nodes being built or torn down
  *   text_mutex		contents of copies and ktrepl_set.copy[]
+ *   ktrepl_exec_mutex	areas of executable memory come and go
  *   arch_ktrepl_lock()	(raw, or nothing) like text_mutex, for patchers without
  *   ktrepl_pt_lock	(raw) contents of cloned tables
  *
@@ -18,11 +19,13 @@
 #ifndef _KTREPL_INTERNAL_H
 #define _KTREPL_INTERNAL_H
 
+#include <linux/execmem.h>
 #include <linux/irq_work.h>
 #include <linux/ktrepl.h>
 #include <linux/ktrepl_arch.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/nodemask.h>
 #include <linux/numa.h>
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
@@ -99,22 +102,48 @@ struct ktrepl_node {
  * @mapped: nodes map their copies at the set's addresses
  * @start: first address, page aligned
  * @end:   first address behind it, page aligned
- * @dead:  pages whose master has been made writable since the copy was taken;
- *	   such a page is mapped from the master until replication is switched
- *	   on anew; ktrepl_pt_lock
+ * @exec:  an area of executable memory, see exec.c: its pages are looked at one
+ *	   by one, and can change between read-only and writable any time
+ * @dead:  pages that are mapped from the master though there may be a copy:
+ *	   since the copy was taken, the master has been made writable.  That is
+ *	   until replication is switched on anew, or, with @exec, until the page
+ *	   has been copied once more; ktrepl_pt_lock
+ * @type:  @exec: what the area is for
+ * @dirty: @exec: there may be pages to copy
+ * @gone:  @exec: the area is being freed; ktrepl_exec_mutex
+ * @freed: @exec: no CPU can reach its pages any more
+ * @clean: @exec: pages that nobody can have written to, other than by a poke,
+ *	   since the copying of them began; ktrepl_pt_lock
  * @copy:  by node id: an entry a page, NULL where the node uses the master;
- *	   written under text_mutex
+ *	   removed under text_mutex
  */
 struct ktrepl_set {
 	struct list_head list;
 	const char *name;
 	enum ktrepl_kind kind;
 	bool mapped;
+	bool exec;
 	unsigned long start;
 	unsigned long end;
 	unsigned long *dead;
-	struct page **copy[KTREPL_MAX_NODES];
+	enum execmem_type type;
+	bool dirty;
+	bool gone;
+	bool freed;
+	unsigned long *clean;
+	struct page **copy[];
 };
+
+/* How many node ids there can be on this machine, pretended ones included. */
+static inline unsigned int ktrepl_max_nodes(void)
+{
+	return max_t(unsigned int, nr_node_ids, 8);
+}
+
+static inline enum ktrepl_stat ktrepl_set_stat(const struct ktrepl_set *set)
+{
+	return set->exec ? KTREPL_STAT_MODULE : KTREPL_STAT_RESIDENT;
+}
 
 static inline unsigned long ktrepl_set_pages(const struct ktrepl_set *set)
 {
@@ -169,10 +198,15 @@ void ktrepl_free(struct ktrepl_node *node, enum ktrepl_stat stat,
 void ktrepl_arena_destroy(struct ktrepl_node *node);
 
 /* set.c: registry */
+struct ktrepl_set *ktrepl_set_alloc(const char *name, enum ktrepl_kind kind,
+				    unsigned long start, unsigned long end);
+void ktrepl_set_forget(const struct ktrepl_set *set);
+void ktrepl_set_free(struct ktrepl_set *set);
 struct ktrepl_set *ktrepl_set_register(const char *name, enum ktrepl_kind kind,
 				       unsigned long start, unsigned long end);
 void ktrepl_set_unregister(struct ktrepl_set *set);
 struct ktrepl_set *ktrepl_set_find(unsigned long addr);
+struct ktrepl_set *ktrepl_set_next(unsigned long *addr, unsigned long last);
 struct page *ktrepl_master_page(unsigned long addr);
 unsigned long ktrepl_set_populate(struct ktrepl_set *set, int nid);
 void ktrepl_set_depopulate(struct ktrepl_set *set, int nid);
@@ -206,6 +240,9 @@ bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr);
 int ktrepl_node_map(struct ktrepl_node *node);
 int ktrepl_node_install(struct ktrepl_node *node);
 void ktrepl_node_unmap(struct ktrepl_node *node);
+bool ktrepl_node_cover(struct ktrepl_node *node, unsigned long addr);
+void ktrepl_hull_clear(void);
+void ktrepl_pt_barrier(void);
 pgd_t *ktrepl_root_alloc(struct ktrepl_node *node, pgd_t *from);
 void ktrepl_root_free(struct ktrepl_node *node, pgd_t *root);
 void ktrepl_translations_show(struct seq_file *m);
@@ -226,6 +263,13 @@ struct ktrepl_walk {
 
 bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 		 struct ktrepl_walk *w);
+
+/* What becomes of a page of executable memory. */
+bool ktrepl_page_fixed(unsigned long addr);
+bool ktrepl_page_take(struct ktrepl_set *set, unsigned long index);
+void ktrepl_page_revive(struct ktrepl_set *set, unsigned long index);
+void ktrepl_page_retire(struct ktrepl_set *set, unsigned long index);
+void ktrepl_pages_reset(struct ktrepl_set *set);
 
 #else
 
@@ -257,11 +301,63 @@ static inline int ktrepl_node_install(struct ktrepl_node *node)
 }
 
 static inline void ktrepl_node_unmap(struct ktrepl_node *node) { }
+static inline void ktrepl_hull_clear(void) { }
+static inline void ktrepl_pt_barrier(void) { }
 static inline void ktrepl_where_show(struct seq_file *m) { }
 static inline void ktrepl_translations_show(struct seq_file *m) { }
 static inline void arch_ktrepl_attach(void) { }
 
 #endif /* CONFIG_HAVE_ARCH_KTREPL */
+
+#ifdef CONFIG_KTREPL_MODULES
+
+/* exec.c: modules and all other executable memory */
+extern struct mutex ktrepl_exec_mutex;
+extern struct list_head ktrepl_exec_sets;
+
+/* Sets are added any time, but freed under ktrepl_mutex only. */
+#define ktrepl_for_each_exec(set)					\
+	list_for_each_entry_rcu(set, &ktrepl_exec_sets, list, true)
+
+bool ktrepl_exec_is_on(void);
+void ktrepl_exec_start(void);
+void ktrepl_exec_node_start(void);
+void ktrepl_exec_stop(void);
+void ktrepl_exec_scan(void);
+void ktrepl_exec_kick(struct ktrepl_set *set);
+void ktrepl_exec_flush(void);
+int ktrepl_exec_show(struct seq_file *m);
+
+static inline void ktrepl_exec_lock(void)
+{
+	mutex_lock(&ktrepl_exec_mutex);
+}
+
+static inline void ktrepl_exec_unlock(void)
+{
+	mutex_unlock(&ktrepl_exec_mutex);
+}
+
+#else
+
+/* There are no such sets. */
+#define ktrepl_for_each_exec(set) for ((set) = NULL; (set); )
+
+static inline bool ktrepl_exec_is_on(void)
+{
+	return false;
+}
+
+static inline void ktrepl_exec_start(void) { }
+static inline void ktrepl_exec_node_start(void) { }
+static inline void ktrepl_exec_stop(void) { }
+static inline void ktrepl_exec_scan(void) { }
+static inline void ktrepl_exec_kick(struct ktrepl_set *set) { }
+static inline void ktrepl_exec_flush(void) { }
+static inline void ktrepl_exec_lock(void) { }
+static inline void ktrepl_exec_unlock(void) { }
+
+#endif /* CONFIG_KTREPL_MODULES */
 
 #ifdef CONFIG_KTREPL_ROOTS
 

@@ -18,6 +18,11 @@
  * unless parts of the large leaf have no copy, or copies that do not adjoin.
  * Which of the two is settled before a CPU loads the root.
  *
+ * The image's paths are cloned, and its copies mapped, before a CPU loads the
+ * root; those of executable memory while CPUs are on it.  Then old and new
+ * translations may both be in use until the TLB has been flushed, which is no
+ * harm: they lead to the same contents, and neither is writable.
+ *
  * Changes of the master come in two ways: by address, after any change below
  * an address range (ktrepl_sync_range()), and by entry (ktrepl_sync_entry()),
  * where an architecture tells of each store to a table above the PTE level.
@@ -28,18 +33,30 @@
 #include <linux/bitmap.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
+#include <linux/ptdump.h>
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
 
 #include <asm/pgalloc.h>
+#include <asm/tlbflush.h>
 
 #include <trace/events/ktrepl.h>
 
 #include "internal.h"
 
-/* Contents of cloned tables, ktrepl_node.root, ktrepl_set.dead. */
+/* Contents of cloned tables, ktrepl_node.root, ktrepl_set.dead and .clean. */
 static DEFINE_RAW_SPINLOCK(ktrepl_pt_lock);
+
+/*
+ * Where there are cloned tables, which lead to no more than this: by address
+ * divided by the size of these regions, an arbitrary value.  An architecture
+ * without KTREPL_ROOTS tells of entries above the PMD level one by one.
+ */
+static DEFINE_XARRAY(ktrepl_hull);
+
+#define KTREPL_HULL_SHIFT	(IS_ENABLED(CONFIG_KTREPL_ROOTS) ? PGDIR_SHIFT : \
+								   PUD_SHIFT)
 
 #define KTREPL_ROOT_SIZE	(PAGE_SIZE << KTREPL_ROOT_ORDER)
 
@@ -222,6 +239,12 @@ static void ktrepl_sync_small(int nid, pte_t *n, pte_t *m, unsigned long addr)
 	if (pte_write(*m))
 		ktrepl_mark_dead(nid, addr, size);
 	if (size == PAGE_SIZE && !ktrepl_page_copy(nid, addr)) {
+		/* From a copy to a writable master by way of a read-only one. */
+		if (pte_present(*n) && pte_write(*m) && !pte_write(*n) &&
+		    pte_pfn(*n) != pte_pfn(*m)) {
+			set_pte(n, pfn_pte(pte_pfn(*m), pte_pgprot(*n)));
+			arch_ktrepl_flush_page(addr);
+		}
 		set_pte(n, *m);
 		return;
 	}
@@ -315,30 +338,178 @@ static unsigned long ktrepl_sync_addr(struct ktrepl_node *node,
 	return ALIGN(addr + 1, pte_leaf_size(*m_pte));
 }
 
-/*
- * Tables on the path to a range lead to no more than this.  Where stores to
- * entries above the PMD level are told of, ranges are for what is below.
- */
-static bool ktrepl_range_in_hull(const struct ktrepl_range *r,
-				 unsigned long start, unsigned long last)
-{
-	unsigned long mask = IS_ENABLED(CONFIG_KTREPL_ROOTS) ? PGDIR_MASK :
-							       PUD_MASK;
+/* === Pages of executable memory ========================================== */
 
-	return last >= (r->start & mask) && start <= ((r->end - 1) | ~mask);
+/*
+ * A page of such a set is dead, which means mapped from the master, until it
+ * has been copied while it was read-only:
+ *
+ *	take	it is read-only now: clean
+ *	(copy)	no poke comes in between, see arch_ktrepl_write()
+ *	revive	still clean: the nodes map their copies
+ *
+ * and is spoilt, dead and no longer clean, when its master is seen writable.
+ * Who makes it writable tells us before he stores to it (ktrepl_sync_range()),
+ * so plain stores come neither between take and revive nor later, while copies
+ * are mapped.
+ */
+
+/**
+ * ktrepl_page_fixed - can only pokes change what is at an address?
+ * @addr: kernel address
+ *
+ * Context: Any; what maps @addr is not going to be freed.
+ * Return: true if it is mapped, by a small leaf, and read-only.
+ */
+bool ktrepl_page_fixed(unsigned long addr)
+{
+	pmd_t *pmd = ktrepl_pmd(ktrepl_master_root(), addr);
+	pte_t pte;
+
+	if (!pmd || !pmd_present(*pmd) || pmd_leaf(*pmd))
+		return false;
+	pte = ptep_get(pte_offset_kernel(pmd, addr));
+	return pte_present(pte) && !pte_write(pte);
 }
+
+/* What the nodes map at a page goes by its being dead or not. */
+static void ktrepl_page_sync(unsigned long addr)
+{
+	int nid;
+
+	lockdep_assert_held(&ktrepl_pt_lock);
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid] && ktrepl_nodes[nid]->root)
+			ktrepl_sync_addr(ktrepl_nodes[nid], addr);
+	arch_ktrepl_flush_page(addr);
+}
+
+/**
+ * ktrepl_page_take - before a dead page is copied
+ * @set:   the set
+ * @index: page within the set
+ *
+ * Context: Process context, ktrepl_exec_mutex held.
+ * Return: false if it is writable.
+ */
+bool ktrepl_page_take(struct ktrepl_set *set, unsigned long index)
+{
+	unsigned long flags;
+	bool fixed;
+
+	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
+	fixed = ktrepl_page_fixed(set->start + (index << PAGE_SHIFT));
+	if (fixed)
+		__set_bit(index, set->clean);
+	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
+	return fixed;
+}
+
+/*
+ * Pokes stay out: while old and new translations are both in use, where the
+ * architecture minds, their pages have to be equal.
+ */
+static void ktrepl_page_switch(struct ktrepl_set *set, unsigned long index,
+			       bool dead)
+{
+	unsigned long flags = arch_ktrepl_lock(), pt_flags;
+
+	raw_spin_lock_irqsave(&ktrepl_pt_lock, pt_flags);
+	if (test_bit(index, set->dead) != dead &&
+	    (dead || test_bit(index, set->clean))) {
+		__assign_bit(index, set->dead, dead);
+		ktrepl_page_sync(set->start + (index << PAGE_SHIFT));
+	}
+	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, pt_flags);
+	arch_ktrepl_unlock(flags);
+}
+
+/**
+ * ktrepl_page_revive - after a page has been copied: nodes map the copies
+ * @set:   the set
+ * @index: page within the set
+ *
+ * Unless it has been writable meanwhile.
+ *
+ * Context: Process context, text_mutex and ktrepl_exec_mutex held.
+ */
+void ktrepl_page_revive(struct ktrepl_set *set, unsigned long index)
+{
+	ktrepl_page_switch(set, index, false);
+}
+
+/**
+ * ktrepl_page_retire - have all nodes map the master of a page
+ * @set:   the set
+ * @index: page within the set
+ *
+ * Context: Process context, ktrepl_exec_mutex held.
+ */
+void ktrepl_page_retire(struct ktrepl_set *set, unsigned long index)
+{
+	ktrepl_page_switch(set, index, true);
+}
+
+/**
+ * ktrepl_pages_reset - all pages of a set are dead
+ * @set: the set
+ *
+ * Context: Process context; no node has a root.
+ */
+void ktrepl_pages_reset(struct ktrepl_set *set)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
+	bitmap_fill(set->dead, ktrepl_set_pages(set));
+	bitmap_zero(set->clean, ktrepl_set_pages(set));
+	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
+}
+
+/*
+ * The master's leaves have changed. What nodes map there is going to follow
+ * by what is noted here.
+ */
+static void ktrepl_pages_spoil(unsigned long start, unsigned long end)
+{
+	unsigned long addr = start, next, flags, index;
+	struct ktrepl_set *set;
+
+	if (!ktrepl_exec_is_on())
+		return;
+	do {
+		/* Keeps the set. */
+		raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
+		next = addr;
+		set = ktrepl_set_next(&next, end - 1);
+		if (set && set->exec) {
+			addr = max(addr & PAGE_MASK, set->start);
+			index = ktrepl_set_index(set, addr);
+			if (!ktrepl_page_fixed(addr)) {
+				__clear_bit(index, set->clean);
+				__set_bit(index, set->dead);
+			}
+			ktrepl_exec_kick(set);
+			next = addr + PAGE_SIZE;
+		}
+		raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
+		addr = next;
+	} while (set && addr - start < end - start);
+}
+
+/* === Changes by address ================================================== */
 
 void __ktrepl_sync_range(unsigned long start, unsigned long end)
 {
-	unsigned long addr, flags;
-	bool near = false;
-	unsigned int i;
+	unsigned long index = start >> KTREPL_HULL_SHIFT, addr, flags;
 	int nid;
 
-	for (i = 0; i < ktrepl_info->nr_ranges; i++)
-		near |= ktrepl_range_in_hull(&ktrepl_info->ranges[i], start,
-					     end - 1);
-	if (!near)
+	/* Pairs with ktrepl_clone_path(): it sees the stores, or we the hull. */
+	smp_mb();
+	ktrepl_pages_spoil(start, end);
+	if (!xa_find(&ktrepl_hull, &index, (end - 1) >> KTREPL_HULL_SHIFT,
+		     XA_PRESENT))
 		return;
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		struct ktrepl_node *node = ktrepl_nodes[nid];
@@ -513,6 +684,11 @@ static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 	pud_t *n_pud, *m_pud;
 	pmd_t *n_pmd, *m_pmd;
 
+	if (xa_err(xa_store(&ktrepl_hull, addr >> KTREPL_HULL_SHIFT,
+			    xa_mk_value(0), GFP_KERNEL | __GFP_NOWARN)))
+		return false;
+	/* Pairs with __ktrepl_sync_range(). */
+	smp_mb();
 	if (!mm_p4d_folded(&init_mm) &&
 	    !ktrepl_clone_entry(node, pgd, n_pgd, m_pgd, addr & PGDIR_MASK,
 				P4D_SHIFT))
@@ -653,7 +829,8 @@ static bool ktrepl_root_register(struct ktrepl_node *node, pgd_t *root)
  *
  * No copy is mapped yet.  The tables come first, because copies are of no use
  * without them, while the tables are with any number of copies.  A node that
- * holds the whole master gets no root: its CPUs use the master's.
+ * holds the whole master gets no root, and its CPUs use the master's, unless
+ * there are modules to replicate, which may lie anywhere.
  *
  * Context: Process context, ktrepl_mutex held.
  * Return: 0 or -ENOMEM, with nothing left behind.
@@ -664,7 +841,7 @@ int ktrepl_node_map(struct ktrepl_node *node)
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	if (node->root || ktrepl_all_local(node))
+	if (node->root || (!ktrepl_exec_is_on() && ktrepl_all_local(node)))
 		return 0;
 	root = ktrepl_root_alloc(node, init_mm.pgd);
 	if (!root)
@@ -705,6 +882,28 @@ int ktrepl_node_install(struct ktrepl_node *node)
 }
 
 /**
+ * ktrepl_node_cover - have a node map an address by a PTE table of its own
+ * @node: the node, with a root that CPUs may have loaded
+ * @addr: kernel address, mapped by a small leaf and kept so
+ *
+ * Context: Process context, ktrepl_mutex held.
+ * Return: false if there is no memory for the tables.
+ */
+bool ktrepl_node_cover(struct ktrepl_node *node, unsigned long addr)
+{
+	bool private = ktrepl_leaf_private(node, addr);
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if (!private && ktrepl_clone_path(node, addr)) {
+		/* CPUs may still go by the shared tables: same translations. */
+		flush_tlb_all();
+		private = ktrepl_leaf_private(node, addr);
+	}
+	return private;
+}
+
+/**
  * ktrepl_node_unmap - free a node's kernel root and cloned tables
  * @node: the node; no CPU runs on its root, nor has anything cached from it
  *
@@ -730,6 +929,29 @@ void ktrepl_node_unmap(struct ktrepl_node *node)
 		__free_page(page);
 		ktrepl_uncharge(node, KTREPL_STAT_PGTBL, PAGE_SIZE);
 	}
+}
+
+/**
+ * ktrepl_hull_clear - forget where there were cloned tables
+ *
+ * Context: Process context, ktrepl_mutex held; no node has a root.
+ */
+void ktrepl_hull_clear(void)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
+	xa_destroy(&ktrepl_hull);
+}
+
+/**
+ * ktrepl_pt_barrier - wait for walks that may have found a set
+ *
+ * Context: Any but NMI.
+ */
+void ktrepl_pt_barrier(void)
+{
+	raw_spin_lock_irq(&ktrepl_pt_lock);
+	raw_spin_unlock_irq(&ktrepl_pt_lock);
 }
 
 /**
@@ -824,3 +1046,16 @@ void ktrepl_translations_show(struct seq_file *m)
 			ktrepl_translations_set(m, nid, root, set);
 	}
 }
+
+#ifdef CONFIG_PTDUMP
+void ktrepl_ptdump(struct ptdump_state *st)
+{
+	int nid;
+
+	mutex_lock(&ktrepl_mutex);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid] && ktrepl_nodes[nid]->root)
+			ptdump_walk_pgd(st, &init_mm, ktrepl_nodes[nid]->root);
+	mutex_unlock(&ktrepl_mutex);
+}
+#endif

@@ -34,8 +34,13 @@ void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 		poke->master[i] = poke->pages[i];
 		if (poke->pages[i])
 			poke->set[i] = ktrepl_set_find(page);
-		if (poke->set[i])
-			poke->index[i] = ktrepl_set_index(poke->set[i], page);
+		if (!poke->set[i])
+			continue;
+		poke->index[i] = ktrepl_set_index(poke->set[i], page);
+		/* What was filler may be worth a copy from now on. */
+		if (poke->set[i]->exec && test_bit(poke->index[i],
+						   poke->set[i]->dead))
+			ktrepl_exec_kick(poke->set[i]);
 	}
 }
 

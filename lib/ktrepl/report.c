@@ -110,6 +110,20 @@ static int sets_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(sets);
 
+#ifdef CONFIG_KTREPL_MODULES
+static int modules_show(struct seq_file *m, void *unused)
+{
+	int err;
+
+	ktrepl_exec_flush();
+	mutex_lock(&ktrepl_mutex);
+	err = ktrepl_exec_show(m);
+	mutex_unlock(&ktrepl_mutex);
+	return err;
+}
+DEFINE_SHOW_ATTRIBUTE(modules);
+#endif
+
 static int where_show(struct seq_file *m, void *unused)
 {
 	cpus_read_lock();
@@ -175,6 +189,9 @@ static int __init ktrepl_debugfs_init(void)
 	debugfs_create_file("translations", 0400, dir, NULL,
 			    &translations_fops);
 	debugfs_create_file("sets", 0400, dir, NULL, &sets_fops);
+#ifdef CONFIG_KTREPL_MODULES
+	debugfs_create_file("modules", 0400, dir, NULL, &modules_fops);
+#endif
 	debugfs_create_file("where", 0400, dir, NULL, &where_fops);
 	debugfs_create_file("verify", 0600, dir, NULL, &verify_fops);
 	return 0;

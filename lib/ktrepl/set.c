@@ -2,12 +2,14 @@
 /*
  * Registry of sets.
  *
- * Concurrency: sets come and go under ktrepl_mutex.  Look-up by address is a
- * maple tree walk under RCU, safe in NMI and under kgdb; a set that may go away
- * (not those of the image) is kept by whoever found it through text_mutex,
- * which ktrepl_set_unregister() takes after removing the set from the tree.
- * Copies are attached to a set, and detached, under text_mutex and
- * arch_ktrepl_lock(), one of which every poke holds.
+ * Concurrency: sets come and go under ktrepl_mutex, except that those of
+ * executable memory enter and leave the tree under ktrepl_exec_mutex (exec.c).
+ * Look-up by address is a maple tree walk under RCU, safe in NMI and under
+ * kgdb; a set that may go away (not those of the image) is kept by whoever
+ * found it through text_mutex, arch_ktrepl_lock() or ktrepl_pt_lock, all of
+ * which ktrepl_set_free() takes after the set has left the tree.  Copies are
+ * detached from a set under text_mutex and arch_ktrepl_lock(), one of which
+ * every poke holds.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -41,29 +43,27 @@ struct page *ktrepl_master_page(unsigned long addr)
 }
 
 /**
- * ktrepl_set_register - make a set of a range of addresses
+ * ktrepl_set_alloc - make a set and have it found by address
  * @name:  what reports call it; not copied
  * @kind:  text or read-only data
  * @start: first address, page aligned
  * @end:   first address behind it, page aligned
  *
- * The set has no copies yet.
+ * The set is on no list and has no copies yet.
  *
- * Context: Process context, ktrepl_mutex held.
+ * Context: Process context; text_mutex may be held.
  * Return: the set; ERR_PTR(-EINVAL) for a bad range, ERR_PTR(-EEXIST) if it
  * overlaps another set, ERR_PTR(-ENOMEM).
  */
-struct ktrepl_set *ktrepl_set_register(const char *name, enum ktrepl_kind kind,
-				       unsigned long start, unsigned long end)
+struct ktrepl_set *ktrepl_set_alloc(const char *name, enum ktrepl_kind kind,
+				    unsigned long start, unsigned long end)
 {
 	struct ktrepl_set *set;
 	int err;
 
-	lockdep_assert_held(&ktrepl_mutex);
-
 	if (start >= end || !PAGE_ALIGNED(start) || !PAGE_ALIGNED(end))
 		return ERR_PTR(-EINVAL);
-	set = kzalloc(sizeof(*set), GFP_KERNEL);
+	set = kzalloc(struct_size(set, copy, ktrepl_max_nodes()), GFP_KERNEL);
 	if (!set)
 		return ERR_PTR(-ENOMEM);
 	set->name = name;
@@ -71,7 +71,8 @@ struct ktrepl_set *ktrepl_set_register(const char *name, enum ktrepl_kind kind,
 	set->start = start;
 	set->end = end;
 	set->dead = bitmap_zalloc(ktrepl_set_pages(set), GFP_KERNEL);
-	if (!set->dead) {
+	set->clean = bitmap_zalloc(ktrepl_set_pages(set), GFP_KERNEL);
+	if (!set->dead || !set->clean) {
 		err = -ENOMEM;
 		goto free;
 	}
@@ -79,37 +80,86 @@ struct ktrepl_set *ktrepl_set_register(const char *name, enum ktrepl_kind kind,
 				 GFP_KERNEL);
 	if (err)
 		goto free;
-	list_add_tail(&set->list, &ktrepl_sets);
 	return set;
 
 free:
+	bitmap_free(set->clean);
 	bitmap_free(set->dead);
 	kfree(set);
 	return ERR_PTR(err);
 }
 
 /**
- * ktrepl_set_unregister - free a set and its copies
+ * ktrepl_set_forget - have a set no longer found by address
+ * @set: the set
+ *
+ * Context: Process context; text_mutex may be held.
+ */
+void ktrepl_set_forget(const struct ktrepl_set *set)
+{
+	mtree_erase(&ktrepl_set_tree, set->start);
+}
+
+/**
+ * ktrepl_set_free - free a set and its copies
+ * @set: the set, on no list, after ktrepl_set_forget(); no CPU can reach its
+ *	 copies through a page table
+ *
+ * Context: Process context, ktrepl_mutex held.
+ */
+void ktrepl_set_free(struct ktrepl_set *set)
+{
+	int nid;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		ktrepl_set_depopulate(set, nid);
+	/* Pokes and walks under way, which may have found the set, end. */
+	mutex_lock(&text_mutex);
+	arch_ktrepl_unlock(arch_ktrepl_lock());
+	mutex_unlock(&text_mutex);
+	ktrepl_pt_barrier();
+	bitmap_free(set->clean);
+	bitmap_free(set->dead);
+	kfree(set);
+}
+
+/**
+ * ktrepl_set_register - make a set that stays until it is unregistered
+ * @name:  what reports call it; not copied
+ * @kind:  text or read-only data
+ * @start: first address, page aligned
+ * @end:   first address behind it, page aligned
+ *
+ * Context: Process context, ktrepl_mutex held.
+ * Return: as for ktrepl_set_alloc().
+ */
+struct ktrepl_set *ktrepl_set_register(const char *name, enum ktrepl_kind kind,
+				       unsigned long start, unsigned long end)
+{
+	struct ktrepl_set *set = ktrepl_set_alloc(name, kind, start, end);
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if (!IS_ERR(set))
+		list_add_tail(&set->list, &ktrepl_sets);
+	return set;
+}
+
+/**
+ * ktrepl_set_unregister - reverse ktrepl_set_register()
  * @set: the set; no CPU can reach its copies through a page table
  *
  * Context: Process context, ktrepl_mutex held.
  */
 void ktrepl_set_unregister(struct ktrepl_set *set)
 {
-	int nid;
-
 	lockdep_assert_held(&ktrepl_mutex);
 
-	mtree_erase(&ktrepl_set_tree, set->start);
 	list_del(&set->list);
-	/* Pokes under way, which may have found the set, end. */
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		ktrepl_set_depopulate(set, nid);
-	mutex_lock(&text_mutex);
-	arch_ktrepl_unlock(arch_ktrepl_lock());
-	mutex_unlock(&text_mutex);
-	bitmap_free(set->dead);
-	kfree(set);
+	ktrepl_set_forget(set);
+	ktrepl_set_free(set);
 }
 
 /**
@@ -122,6 +172,19 @@ void ktrepl_set_unregister(struct ktrepl_set *set)
 struct ktrepl_set *ktrepl_set_find(unsigned long addr)
 {
 	return mtree_load(&ktrepl_set_tree, addr);
+}
+
+/**
+ * ktrepl_set_next - look up the first set in a range of addresses
+ * @addr: first address; on return, the first one behind the set
+ * @last: last address
+ *
+ * Context: As for ktrepl_set_find().
+ * Return: the set or NULL.
+ */
+struct ktrepl_set *ktrepl_set_next(unsigned long *addr, unsigned long last)
+{
+	return mt_find(&ktrepl_set_tree, addr, last);
 }
 
 /**
@@ -143,15 +206,15 @@ struct page *ktrepl_set_copy(const struct ktrepl_set *set, int nid,
 }
 
 /* Allocates adjoining copies of the pages of one leaf, all or none. */
-static unsigned long ktrepl_set_alloc(struct ktrepl_set *set,
-				      struct ktrepl_node *node,
-				      struct page **pages, unsigned long addr,
-				      unsigned long size)
+static unsigned long ktrepl_set_take(struct ktrepl_set *set,
+				     struct ktrepl_node *node,
+				     struct page **pages, unsigned long addr,
+				     unsigned long size)
 {
 	unsigned long index = ktrepl_set_index(set, addr), i;
 	struct page *copy;
 
-	copy = ktrepl_alloc(node, KTREPL_STAT_RESIDENT, size);
+	copy = ktrepl_alloc(node, ktrepl_set_stat(set), size);
 	if (!copy)
 		return 0;
 	for (i = 0; i < size >> PAGE_SHIFT; i++)
@@ -163,23 +226,23 @@ static unsigned long ktrepl_set_alloc(struct ktrepl_set *set,
  * The part of a leaf that lies in the set.  A large leaf is split on the node
  * when there is no memory in one piece for it, or not all of it is in the set.
  */
-static unsigned long ktrepl_set_alloc_leaf(struct ktrepl_set *set,
-					   struct ktrepl_node *node,
-					   struct page **pages,
-					   unsigned long addr,
-					   unsigned long size,
-					   unsigned long leaf)
+static unsigned long ktrepl_set_take_leaf(struct ktrepl_set *set,
+					  struct ktrepl_node *node,
+					  struct page **pages,
+					  unsigned long addr,
+					  unsigned long size,
+					  unsigned long leaf)
 {
 	unsigned long done = 0, end = addr + size;
 
 	if (size == leaf)
-		done = ktrepl_set_alloc(set, node, pages, addr, size);
+		done = ktrepl_set_take(set, node, pages, addr, size);
 	if (done || leaf == PAGE_SIZE)
 		return done;
 	if (set->mapped && !ktrepl_leaf_split(node, addr))
 		return 0;
 	for (; addr < end; addr += PAGE_SIZE)
-		done += ktrepl_set_alloc(set, node, pages, addr, PAGE_SIZE);
+		done += ktrepl_set_take(set, node, pages, addr, PAGE_SIZE);
 	return done;
 }
 
@@ -217,8 +280,8 @@ unsigned long ktrepl_set_populate(struct ktrepl_set *set, int nid)
 		if (ktrepl_page_node(ktrepl_master_page(addr)) == nid ||
 		    (set->mapped && !ktrepl_leaf_private(node, addr)))
 			continue;
-		done += ktrepl_set_alloc_leaf(set, node, pages, addr, size,
-					      leaf);
+		done += ktrepl_set_take_leaf(set, node, pages, addr, size,
+					     leaf);
 		cond_resched();
 	}
 	if (!done) {
@@ -269,7 +332,7 @@ void ktrepl_set_depopulate(struct ktrepl_set *set, int nid)
 
 	for (i = 0; i < ktrepl_set_pages(set); i++)
 		if (pages[i])
-			ktrepl_free(ktrepl_nodes[nid], KTREPL_STAT_RESIDENT,
+			ktrepl_free(ktrepl_nodes[nid], ktrepl_set_stat(set),
 				    pages[i], PAGE_SIZE);
 	kvfree(pages);
 }

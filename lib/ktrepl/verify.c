@@ -33,12 +33,33 @@ static void ktrepl_verify_page(struct ktrepl_set *set, int nid,
 	flags = arch_ktrepl_lock();
 	same = !memcmp(page_address(copy), master, PAGE_SIZE);
 	arch_ktrepl_unlock(flags);
-	if (same)
+	/* A page that goes writable is dead before it is written to. */
+	smp_rmb();
+	if (same || test_bit(index, set->dead))
 		return;
 	if (res->different++ < KTREPL_REPORT_MAX && m)
 		seq_printf(m, "different %s %d %lx\n", set->name, nid, addr);
 	if (repair)
 		arch_ktrepl_write(copy, 0, master, PAGE_SIZE);
+}
+
+static void ktrepl_verify_set(struct ktrepl_set *set, struct ktrepl_verify *res,
+			      struct seq_file *m, bool repair)
+{
+	unsigned long i;
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		if (!set->copy[nid])
+			continue;
+		mutex_lock(&text_mutex);
+		ktrepl_exec_lock();
+		for (i = 0; !set->gone && i < ktrepl_set_pages(set); i++)
+			ktrepl_verify_page(set, nid, i, res, m, repair);
+		ktrepl_exec_unlock();
+		mutex_unlock(&text_mutex);
+		cond_resched();
+	}
 }
 
 /**
@@ -53,22 +74,13 @@ static void ktrepl_verify_page(struct ktrepl_set *set, int nid,
 void ktrepl_verify(struct ktrepl_verify *res, struct seq_file *m, bool repair)
 {
 	struct ktrepl_set *set;
-	unsigned long i;
-	int nid;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	list_for_each_entry(set, &ktrepl_sets, list) {
-		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-			if (!set->copy[nid])
-				continue;
-			mutex_lock(&text_mutex);
-			for (i = 0; i < ktrepl_set_pages(set); i++)
-				ktrepl_verify_page(set, nid, i, res, m, repair);
-			mutex_unlock(&text_mutex);
-			cond_resched();
-		}
-	}
+	list_for_each_entry(set, &ktrepl_sets, list)
+		ktrepl_verify_set(set, res, m, repair);
+	ktrepl_for_each_exec(set)
+		ktrepl_verify_set(set, res, m, repair);
 	if (repair)
 		arch_ktrepl_sync();
 	ktrepl_objects_verify(res, m);

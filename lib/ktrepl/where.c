@@ -17,6 +17,7 @@
 #define pr_fmt(fmt) "ktrepl: " fmt
 
 #include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/seq_file.h>
@@ -100,6 +101,23 @@ static void ktrepl_where_cpu(void *data)
 	list_for_each_entry(set, &ktrepl_sets, list)
 		if (set->mapped)
 			w->ok &= ktrepl_walk_ok(root, set, nid);
+	ktrepl_for_each_exec(set)
+		if (!set->gone)
+			w->ok &= ktrepl_walk_ok(root, set, nid);
+}
+
+/* Protections may be changing: what is wrong then is right a moment later. */
+static int ktrepl_where_ask(int cpu, struct ktrepl_where *w)
+{
+	int tries = 5, err;
+
+	do {
+		err = smp_call_function_single(cpu, ktrepl_where_cpu, w, true);
+		if (err || w->ok)
+			break;
+		msleep(20);
+	} while (--tries);
+	return err;
 }
 
 /* Writes a different mark into the master and each copy, one by one. */
@@ -177,11 +195,12 @@ void ktrepl_where_show(struct seq_file *m)
 	code = *(u32 *)text;
 
 	mutex_lock(&text_mutex);
+	ktrepl_exec_lock();
 	ktrepl_mark(text, arch_ktrepl_marker_code);
 	ktrepl_mark(rodata, ktrepl_mark_plain);
 	arch_ktrepl_sync();
 	for_each_online_cpu(cpu) {
-		if (smp_call_function_single(cpu, ktrepl_where_cpu, &w, true))
+		if (ktrepl_where_ask(cpu, &w))
 			continue;
 		seq_printf(m, "cpu %d node %d expect %d text %d rodata %d root %d walk %s\n",
 			   cpu, ktrepl_cpu_node(cpu),
@@ -193,6 +212,7 @@ void ktrepl_where_show(struct seq_file *m)
 	healed &= ktrepl_heal(text, code);
 	healed &= ktrepl_heal(rodata, 0);
 	arch_ktrepl_sync();
+	ktrepl_exec_unlock();
 	mutex_unlock(&text_mutex);
 	seq_printf(m, "healed %s\n", healed ? "yes" : "no");
 }

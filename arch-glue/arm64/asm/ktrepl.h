@@ -29,6 +29,7 @@
 
 unsigned long arch_ktrepl_lock(void);
 void arch_ktrepl_unlock(unsigned long flags);
+void arch_ktrepl_flush_page(unsigned long addr);
 bool arch_ktrepl_translates(unsigned long addr, unsigned long pfn);
 
 DECLARE_STATIC_KEY_FALSE(ktrepl_key);

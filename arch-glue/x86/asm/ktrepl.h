@@ -32,6 +32,9 @@ static inline bool arch_ktrepl_translates(unsigned long addr,
 	return true;
 }
 
+/* CPUs may use either of two read-only translations to the same contents. */
+static inline void arch_ktrepl_flush_page(unsigned long addr) { }
+
 /* The bit that makes a PMD entry a leaf is PAT in a PTE. */
 #define arch_ktrepl_split_prot(prot)	pgprot_large_2_4k(prot)
 
