@@ -38,6 +38,8 @@ static inline int ktrepl_test_on(struct kunit *test)
 	if (ktrepl_info->refuse)
 		kunit_skip(test, "refused: %s", ktrepl_info->refuse);
 	KUNIT_ASSERT_EQ(test, ktrepl_enable(), 0);
+	/* Nobody is about to make more copies. */
+	ktrepl_exec_flush();
 	return 0;
 }
 
