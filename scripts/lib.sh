@@ -65,6 +65,19 @@ logged() {
 	return $status
 }
 
+# apt_aside DIR ARCHITECTURE ARGUMENTS...: apt-get from the host's sources, but
+# with lists, cache and status of its own in DIR, as of a machine where nothing
+# is installed: the host's apt and dpkg stay as they are.
+apt_aside() {
+	local dir=$1 architecture=$2
+	shift 2
+	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+	touch "$dir/status"
+	apt-get -o "APT::Architecture=$architecture" -o "APT::Architectures::=$architecture" \
+		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir/cache" \
+		-o "Dir::State::status=$dir/status" -o APT::Sandbox::User=root "$@"
+}
+
 # kernel_make OBJ ARGUMENTS...: the kernel's make on our tree.
 kernel_make() {
 	local obj=$1
