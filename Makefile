@@ -2,7 +2,7 @@
 
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
 
-.PHONY: help setup image run shell kunit suites stress power static check check-all bench clean
+.PHONY: help setup image run shell kunit suites stress power debian static check check-all bench clean
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -16,6 +16,7 @@ help:
 	@echo 'make suites    the KUnit suites after boot, on protected text'
 	@echo 'make stress    everything that patches text, forks, maps and migrates, at once'
 	@echo 'make power     CPUs and memory that come and go, hibernation'
+	@echo 'make debian    test_bpf, and bpftrace of Debian: the same with replication as without'
 	@echo 'make static    checkpatch, W=1, sparse, coccinelle, kernel-doc, shellcheck'
 	@echo 'make check-all all topologies and modes; hours'
 	@echo 'make bench     cost as instruction counts: not built, off, on'
@@ -27,7 +28,7 @@ help:
 	@echo 'NODES=2 CPUS=4      machine; or TOPOLOGY=2n4c|4n8c|8n8c|memless0|memless1|'
 	@echo '                    cpuless0|cpuless2|dist'
 	@echo 'APPEND="..."        more words for the kernel command line, e.g. "nokaslr pti=on"'
-	@echo 'CONFIG=run          scripts/configs: run, or debug, kasan, fault joined by "-";'
+	@echo 'CONFIG=run          scripts/configs: run, or debug, kasan, fault, bpf joined by "-";'
 	@echo '                    ARCH=arm64 also: 4k39, 4k52, 16k47, 16k48, 16k52, 64k42,'
 	@echo '                    64k48, 64k52 (page size and address bits; else 4k48),'
 	@echo '                    kasantags, kvm'
@@ -56,6 +57,10 @@ stress: image
 
 power: image
 	@scripts/run power
+
+debian: CONFIG := $(or $(CONFIG),bpf)
+debian: image
+	@scripts/run debian
 
 kunit: setup
 	@scripts/kunit
