@@ -267,6 +267,7 @@ static void ktrepl_exec_bpf(struct kunit *test)
 	};
 	struct ktrepl_exec_call call = { .fn = ktrepl_exec_call_bpf };
 	struct bpf_prog *prog;
+	unsigned long addr;
 	int err;
 
 	prog = bpf_prog_alloc(bpf_prog_size(ARRAY_SIZE(insns)), 0);
@@ -281,11 +282,11 @@ static void ktrepl_exec_bpf(struct kunit *test)
 			KTREPL_MARKER_VALUE);
 	ktrepl_exec_flush();
 	call.arg = prog;
-	if (prog->jited)
-		ktrepl_exec_prove(test, ktrepl_exec_find(test,
-						(unsigned long)prog->bpf_func,
-						prog->jited_len,
-						KTREPL_MARKER_VALUE), &call);
+	if (prog->jited) {
+		addr = ktrepl_exec_find(test, (unsigned long)prog->bpf_func,
+					prog->jited_len, KTREPL_MARKER_VALUE);
+		ktrepl_exec_prove(test, addr, &call);
+	}
 	bpf_prog_free(prog);
 }
 #else

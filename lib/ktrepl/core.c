@@ -175,13 +175,13 @@ pgd_t *ktrepl_cpu_root(void)
 
 static void ktrepl_node_tear_down(struct ktrepl_node *node)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_set *set, *exec;
 
 	ktrepl_node_unmap(node);
 	list_for_each_entry(set, &ktrepl_sets, list)
 		ktrepl_set_depopulate(set, node->nid);
-	ktrepl_for_each_exec(set)
-		ktrepl_set_depopulate(set, node->nid);
+	ktrepl_for_each_exec(exec)
+		ktrepl_set_depopulate(exec, node->nid);
 	ktrepl_arena_destroy(node);
 }
 

@@ -41,6 +41,7 @@
 /* From the last change to the copying: a module changes many pages in a row. */
 #define KTREPL_EXEC_DELAY	msecs_to_jiffies(20)
 
+/* See internal.h for its place in the lock order. */
 DEFINE_MUTEX(ktrepl_exec_mutex);
 LIST_HEAD(ktrepl_exec_sets);
 

@@ -73,14 +73,14 @@ static void ktrepl_verify_set(struct ktrepl_set *set, struct ktrepl_verify *res,
  */
 void ktrepl_verify(struct ktrepl_verify *res, struct seq_file *m, bool repair)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_set *set, *exec;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
 	list_for_each_entry(set, &ktrepl_sets, list)
 		ktrepl_verify_set(set, res, m, repair);
-	ktrepl_for_each_exec(set)
-		ktrepl_verify_set(set, res, m, repair);
+	ktrepl_for_each_exec(exec)
+		ktrepl_verify_set(exec, res, m, repair);
 	if (repair)
 		arch_ktrepl_sync();
 	ktrepl_objects_verify(res, m);

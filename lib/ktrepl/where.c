@@ -88,7 +88,7 @@ static void ktrepl_where_cpu(void *data)
 {
 	struct ktrepl_where *w = data;
 	pgd_t *root = arch_ktrepl_cpu_root();
-	struct ktrepl_set *set;
+	struct ktrepl_set *set, *exec;
 	int nid = NUMA_NO_NODE;
 
 	/* When memory for roots is short the CPU may be on the master. */
@@ -101,9 +101,9 @@ static void ktrepl_where_cpu(void *data)
 	list_for_each_entry(set, &ktrepl_sets, list)
 		if (set->mapped)
 			w->ok &= ktrepl_walk_ok(root, set, nid);
-	ktrepl_for_each_exec(set)
-		if (!set->gone)
-			w->ok &= ktrepl_walk_ok(root, set, nid);
+	ktrepl_for_each_exec(exec)
+		if (!exec->gone)
+			w->ok &= ktrepl_walk_ok(root, exec, nid);
 }
 
 /* Protections may be changing: what is wrong then is right a moment later. */
