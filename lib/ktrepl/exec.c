@@ -351,7 +351,9 @@ void ktrepl_exec_start(void)
 {
 	lockdep_assert_held(&ktrepl_mutex);
 
-	WRITE_ONCE(ktrepl_exec_on, ktrepl_param_modules);
+	/* With all memory on one node there is nothing to copy, ever. */
+	WRITE_ONCE(ktrepl_exec_on, ktrepl_param_modules &&
+				   num_node_state(N_MEMORY) > 1);
 	/* Who missed that has stored his entries; as in __ktrepl_sync_range(). */
 	smp_mb();
 }
