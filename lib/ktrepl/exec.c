@@ -172,7 +172,8 @@ static void ktrepl_exec_alloc_copy(struct ktrepl_set *set, unsigned long index,
 	if (!copy)
 		return;
 	/* A node that has come late gets its copy along with all others. */
-	ktrepl_page_retire(set, index);
+	if (!test_bit(index, set->dead))
+		ktrepl_page_retire(set, index);
 	WRITE_ONCE(set->copy[node->nid][index], copy);
 }
 

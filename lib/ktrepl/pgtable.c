@@ -416,8 +416,8 @@ static void ktrepl_page_switch(struct ktrepl_set *set, unsigned long index,
 	unsigned long flags = arch_ktrepl_lock(), pt_flags;
 
 	raw_spin_lock_irqsave(&ktrepl_pt_lock, pt_flags);
-	if (test_bit(index, set->dead) != dead &&
-	    (dead || test_bit(index, set->clean))) {
+	/* Who has just found it writable may not have got to the nodes yet. */
+	if (dead || test_bit(index, set->clean)) {
 		__assign_bit(index, set->dead, dead);
 		ktrepl_page_sync(set->start + (index << PAGE_SHIFT));
 	}
