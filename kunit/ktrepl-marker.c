@@ -1,11 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A module whose text the execution proof finds: ktrepl_exec_module().
+ * A module for tests: one whose text the execution proof finds, see
+ * ktrepl_exec_module(), or one that fails, or waits to be killed.
  */
 
+#include <linux/delay.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 
 #include "ktrepl-marker.h"
+
+static bool fail;
+module_param(fail, bool, 0444);
+MODULE_PARM_DESC(fail, "let the init function fail");
+
+static unsigned int wait_ms;
+module_param(wait_ms, uint, 0444);
+MODULE_PARM_DESC(wait_ms, "how long the init function waits for a signal");
 
 /* One instruction holds the value. */
 noinline u32 ktrepl_marker_value(void)
@@ -15,7 +26,11 @@ noinline u32 ktrepl_marker_value(void)
 
 static int __init ktrepl_marker_init(void)
 {
-	return 0;
+	if (wait_ms)
+		msleep_interruptible(wait_ms);
+	if (signal_pending(current))
+		return -EINTR;
+	return fail ? -EIO : 0;
 }
 module_init(ktrepl_marker_init);
 
@@ -24,5 +39,5 @@ static void __exit ktrepl_marker_exit(void)
 }
 module_exit(ktrepl_marker_exit);
 
-MODULE_DESCRIPTION("Execution proof of NUMA kernel text replication");
+MODULE_DESCRIPTION("Test module of NUMA kernel text replication");
 MODULE_LICENSE("GPL");

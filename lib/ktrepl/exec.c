@@ -353,8 +353,8 @@ void ktrepl_exec_start(void)
 	lockdep_assert_held(&ktrepl_mutex);
 
 	/* With all memory on one node there is nothing to copy, ever. */
-	WRITE_ONCE(ktrepl_exec_on, ktrepl_param_modules &&
-				   num_node_state(N_MEMORY) > 1);
+	if (ktrepl_param_modules && num_node_state(N_MEMORY) > 1)
+		WRITE_ONCE(ktrepl_exec_on, true);
 	/* Who missed that has stored his entries; as in __ktrepl_sync_range(). */
 	smp_mb();
 }
