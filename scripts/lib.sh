@@ -18,6 +18,9 @@ ARCH=${ARCH:-x86_64}
 JOBS=${JOBS:-$(nproc)}
 BREAK=${BREAK:-}
 
+# All kernels, those of kunit.py too, take from the cache what is alike.
+export CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1 KBUILD_BUILD_TIMESTAMP=2026-01-01
+
 # A broken kernel gets a tree and objects of its own, laid out alike, so that
 # ccache takes most objects from the good one.
 WORK=$BUILD${BREAK:+/break-$BREAK}
@@ -82,8 +85,7 @@ apt_aside() {
 kernel_make() {
 	local obj=$1
 	shift
-	CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1 KBUILD_BUILD_TIMESTAMP=2026-01-01 \
-		make -C "$TREE" -j"$JOBS" O="$obj" ARCH="$KERNEL_ARCH" \
+	make -C "$TREE" -j"$JOBS" O="$obj" ARCH="$KERNEL_ARCH" \
 		CROSS_COMPILE="$CROSS_COMPILE" CC="ccache ${CROSS_COMPILE}gcc" LOCALVERSION= "$@"
 }
 
