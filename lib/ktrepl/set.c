@@ -97,7 +97,12 @@ free:
  */
 void ktrepl_set_forget(const struct ktrepl_set *set)
 {
-	mtree_erase(&ktrepl_set_tree, set->start);
+	MA_STATE(mas, &ktrepl_set_tree, set->start, set->end - 1);
+
+	/* Unlike mtree_erase(), which leaves it there when memory is short. */
+	mas_lock(&mas);
+	mas_store_gfp(&mas, NULL, GFP_KERNEL | __GFP_NOFAIL);
+	mas_unlock(&mas);
 }
 
 /**
