@@ -40,8 +40,11 @@ static const struct {
 	[KTR_OBJECT]		= { "repli_object_pages", true, true },
 	[KTR_PGTBLS]		= { "repli_pgtbls", true, true },
 	[KTR_SPARE]		= { "repli_spare_pages", true, true },
+	[KTR_RETIRED]		= { "repli_retired_pages", true, true },
 	[KTR_PAGE_FAILURES]	= { "page_alloc_failures", false, false },
 	[KTR_PGTBL_FAILURES]	= { "pagetbl_alloc_failures", false, false },
+	[KTR_MISSING]		= { "missing_pages", false, false },
+	[KTR_STALE]		= { "stale_pages", false, false },
 };
 
 static const char * const kind_names[KTR_NR_KINDS] = {

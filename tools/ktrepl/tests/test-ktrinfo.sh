@@ -304,9 +304,11 @@ cp -R "$samples/on" "$tmp/spoilt"
 awk 'BEGIN {
 	split("total_repli_pages repli_resident_pages repli_module_pages " \
 	      "repli_object_pages repli_pgtbls repli_spare_pages " \
-	      "page_alloc_failures pagetbl_alloc_failures", s)
+	      "repli_retired_pages " \
+	      "page_alloc_failures pagetbl_alloc_failures " \
+	      "missing_pages stale_pages", s)
 	for (n = 0; n < 4096; n++)
-		for (i = 1; i <= 8; i++)
+		for (i = 1; i <= 11; i++)
 			print "node", n, s[i], i < 3 ? "18446744073709551" : 0
 }' >"$tmp/spoilt/stats"
 awk 'BEGIN {
