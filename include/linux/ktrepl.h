@@ -42,6 +42,7 @@ struct ktrepl_poke {
 	unsigned int offset, len;
 	int nid;
 	bool synced;
+	bool again;
 #endif
 };
 
@@ -74,6 +75,7 @@ ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr, size_t len)
 	poke->set[0] = NULL;
 	poke->set[1] = NULL;
 	poke->synced = false;
+	poke->again = false;
 	if (static_branch_unlikely(&ktrepl_key))
 		__ktrepl_poke_first(poke, addr, len);
 }
@@ -82,8 +84,8 @@ ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr, size_t len)
  * ktrepl_poke_next - step to the next copy that a poke has to write
  * @poke: iterator; @poke->pages has just been written by the caller
  *
- * Compares what was just written with the master.  A copy that differs turns
- * replication off, with one report, and the machine goes on from the master.
+ * Compares what was just written with the master.  A copy that differs is
+ * named once more, for the caller to write it again, and reported.
  *
  * Context: As for ktrepl_poke_first().
  * Return: true when @poke->pages is to be written next, false when all copies

@@ -17,6 +17,8 @@
 #include <linux/suspend.h>
 #include <linux/workqueue.h>
 
+#include <kunit/visibility.h>
+
 #define CREATE_TRACE_POINTS
 #include <trace/events/ktrepl.h>
 
@@ -35,13 +37,7 @@ const struct ktrepl_arch_info *ktrepl_info;
  */
 DEFINE_PER_CPU(struct ktrepl_node *, ktrepl_cpu_home);
 
-static enum ktrepl_state {
-	KTREPL_BOOTING,		/* parameters are only remembered */
-	KTREPL_OFF,
-	KTREPL_ON,
-	KTREPL_REFUSED,		/* for this boot, with a reason */
-	KTREPL_BROKEN,		/* an invariant did not hold, with a reason */
-} ktrepl_state;
+VISIBLE_IF_KUNIT enum ktrepl_state ktrepl_state;
 
 static const char *const ktrepl_state_names[] = {
 	[KTREPL_BOOTING] = "off",
@@ -51,7 +47,7 @@ static const char *const ktrepl_state_names[] = {
 	[KTREPL_BROKEN]	 = "broken",
 };
 
-static const char *ktrepl_reason;	/* of KTREPL_REFUSED or KTREPL_BROKEN */
+static const char *ktrepl_reason;	/* of KTREPL_REFUSED */
 static unsigned long ktrepl_switches;
 static bool ktrepl_pm_paused;		/* off for hibernation, was on */
 
@@ -72,6 +68,7 @@ static int ktrepl_mem_max_set(const char *val, const struct kernel_param *kp)
 	if (end == val || (*end && *end != '\n') || size > ULONG_MAX)
 		return -EINVAL;
 	WRITE_ONCE(ktrepl_param_mem_max, size);
+	ktrepl_heal_kick();
 	return 0;
 }
 
@@ -125,43 +122,72 @@ bool ktrepl_is_on(void)
 
 /* === CPUs ================================================================ */
 
-/* On the CPU, with interrupts disabled. */
+/*
+ * On the CPU, with interrupts disabled.  The CPU sets its bit in the mask of
+ * the node before it takes the node as its home, and clears it after it has
+ * left: whoever does not find the bit knows that the CPU has nothing loaded
+ * from the node.
+ */
 static void ktrepl_set_home(struct ktrepl_node *node)
 {
+	struct ktrepl_node *old = this_cpu_read(ktrepl_cpu_home);
+	int cpu = smp_processor_id();
+
+	lockdep_assert_irqs_disabled();
+
+	if (node) {
+		cpumask_set_cpu(cpu, &node->cpus);
+		/* Pairs with ktrepl_root_unlink(). */
+		smp_mb__after_atomic();
+	}
 	this_cpu_write(ktrepl_cpu_home, node);
 	arch_ktrepl_attach();
+	if (old && old != node)
+		cpumask_clear_cpu(cpu, &old->cpus);
 }
 
-static struct ktrepl_node *ktrepl_home(int cpu)
+/* The node that is best for a CPU at present, or NULL for the master. */
+static struct ktrepl_node *ktrepl_best_node(int cpu)
 {
-	int nid = ktrepl_node_home(ktrepl_cpu_node(cpu));
+	int nid = ktrepl_node_now(ktrepl_cpu_node(cpu));
+	struct ktrepl_node *node;
 
-	return nid == NUMA_NO_NODE ? NULL : ktrepl_nodes[nid];
+	node = nid == NUMA_NO_NODE ? NULL : ktrepl_nodes[nid];
+	return node && node->live ? node : NULL;
 }
 
-static int ktrepl_switch_cpu(void *on)
+static int ktrepl_place_cpu(void *unused)
 {
 	unsigned long flags;
 
 	local_irq_save(flags);
-	ktrepl_set_home(on ? ktrepl_home(smp_processor_id()) : NULL);
+	ktrepl_set_home(ktrepl_best_node(smp_processor_id()));
 	local_irq_restore(flags);
 	return 0;
 }
 
-/*
- * On each CPU in turn, from its stopper thread.  An IPI will not do: it can
- * interrupt code that runs on tables of its own with interrupts enabled, such
- * as the calls of EFI runtime services, which disable preemption only.
+/**
+ * ktrepl_place_cpus - have each CPU take the node that is best for it now
+ *
+ * From its stopper thread.  An IPI will not do: it can interrupt code that runs
+ * on tables of its own with interrupts enabled, such as the calls of EFI runtime
+ * services, which disable preemption only.
+ *
+ * A CPU that is switching mms gets to its stopper thread afterwards: on return
+ * no CPU is on a node that is not live, nor has anything cached from one.
+ *
+ * Context: Process context, cpus_read_lock and ktrepl_mutex held.
  */
-static void ktrepl_switch_cpus(bool on)
+void ktrepl_place_cpus(void)
 {
 	int cpu;
 
 	lockdep_assert_cpus_held();
+	lockdep_assert_held(&ktrepl_mutex);
 
 	for_each_online_cpu(cpu)
-		stop_one_cpu(cpu, ktrepl_switch_cpu, on ? &ktrepl_state : NULL);
+		if (per_cpu(ktrepl_cpu_home, cpu) != ktrepl_best_node(cpu))
+			stop_one_cpu(cpu, ktrepl_place_cpu, NULL);
 }
 
 #ifdef CONFIG_HAVE_ARCH_KTREPL
@@ -173,9 +199,31 @@ pgd_t *ktrepl_cpu_root(void)
 }
 #endif
 
-static void ktrepl_node_tear_down(struct ktrepl_node *node)
+/**
+ * ktrepl_node_detach - have all CPUs leave a node
+ * @node: the node
+ *
+ * Until it is live again and ktrepl_place_cpus() has been called.
+ *
+ * Context: Process context, cpus_read_lock and ktrepl_mutex held.
+ */
+void ktrepl_node_detach(struct ktrepl_node *node)
+{
+	WRITE_ONCE(node->live, false);
+	ktrepl_place_cpus();
+}
+
+/**
+ * ktrepl_node_tear_down - free all that a node has
+ * @node: the node, not live
+ *
+ * Context: Process context, ktrepl_mutex held.
+ */
+void ktrepl_node_tear_down(struct ktrepl_node *node)
 {
 	struct ktrepl_set *set, *exec;
+
+	WARN_ON_ONCE(node->live || !cpumask_empty(&node->cpus));
 
 	ktrepl_node_unmap(node);
 	list_for_each_entry(set, &ktrepl_sets, list)
@@ -185,46 +233,72 @@ static void ktrepl_node_tear_down(struct ktrepl_node *node)
 	ktrepl_arena_destroy(node);
 }
 
-/*
- * Tables and copies of a node.  Where memory is short some copies are missing,
- * or the node uses the master altogether.
+/**
+ * ktrepl_node_build - make the tables and copies of a node
+ * @node: the node, not live
+ *
+ * Where memory is short some copies are missing, or the node stays without
+ * tables and its CPUs use another one: the work item of heal.c tries again.
+ *
+ * Context: Process context, ktrepl_mutex held; no CPU comes or goes.
+ * Return: true if nothing is missing.
  */
-static void ktrepl_node_build(struct ktrepl_node *node)
+bool ktrepl_node_build(struct ktrepl_node *node)
 {
+	struct page **fresh;
 	struct ktrepl_set *set;
 
-	if (!ktrepl_node_taking_part(node->nid) || node->root)
-		return;
+	lockdep_assert_held(&ktrepl_mutex);
+
 	if (ktrepl_node_map(node))
 		goto fail;
-	list_for_each_entry(set, &ktrepl_sets, list)
-		ktrepl_set_populate(set, node->nid);
-	if (!node->root)
-		return;
-	if (ktrepl_node_install(node))
-		goto fail;
-	ktrepl_roots_node_start(node);
-	ktrepl_exec_node_start();
-	return;
+	node->incomplete = false;
+	list_for_each_entry(set, &ktrepl_sets, list) {
+		fresh = ktrepl_set_reserve(set, node->nid);
+		ktrepl_set_publish(set, node->nid, fresh);
+		node->incomplete |= ktrepl_set_missing(set, node->nid);
+	}
+	if (node->root) {
+		if (ktrepl_node_install(node))
+			goto fail;
+		ktrepl_roots_node_start(node);
+		ktrepl_exec_node_start();
+	}
+	/* CPU hotplug is kept out: CPUs that come up later see all of it. */
+	WRITE_ONCE(node->live, true);
+	return !node->incomplete;
 
 fail:
 	ktrepl_node_tear_down(node);
-	pr_warn("node %d: no memory for page tables: it uses the master\n",
-		node->nid);
+	return false;
 }
 
-/* A CPU is about to come: its node may be new. */
-static int ktrepl_cpu_prepare(unsigned int cpu)
+/* Has a CPU's home taken note that it is one. */
+static struct ktrepl_node *ktrepl_want(int cpu)
 {
 	int nid = ktrepl_node_home(ktrepl_cpu_node(cpu));
+
+	if (nid == NUMA_NO_NODE || !ktrepl_node_taking_part(nid))
+		return NULL;
+	ktrepl_nodes[nid]->wanted = true;
+	return ktrepl_nodes[nid];
+}
+
+/*
+ * A CPU is about to come: its node may be new, and is built before the CPU runs
+ * anything.  CPUs that had to use another node come over by the work item.
+ */
+static int ktrepl_cpu_prepare(unsigned int cpu)
+{
 	struct ktrepl_node *node;
 
 	mutex_lock(&ktrepl_mutex);
-	node = nid == NUMA_NO_NODE ? NULL : ktrepl_nodes[nid];
-	if (ktrepl_is_on() && node) {
-		cpumask_set_cpu(cpu, &node->cpus);
-		ktrepl_node_build(node);
-		ktrepl_objects_switch(true);
+	node = ktrepl_is_on() ? ktrepl_want(cpu) : NULL;
+	if (node) {
+		if (!node->live && !ktrepl_node_given_up(node))
+			ktrepl_node_build(node);
+		ktrepl_roots_node_grow(node);
+		ktrepl_heal_kick();
 	}
 	mutex_unlock(&ktrepl_mutex);
 	return 0;
@@ -233,8 +307,7 @@ static int ktrepl_cpu_prepare(unsigned int cpu)
 /* On the new CPU, interrupts disabled; it has come up on the master. */
 static int ktrepl_cpu_starting(unsigned int cpu)
 {
-	if (ktrepl_is_on())
-		ktrepl_set_home(ktrepl_home(cpu));
+	ktrepl_set_home(ktrepl_best_node(cpu));
 	return 0;
 }
 
@@ -246,19 +319,6 @@ static int ktrepl_cpu_starting(unsigned int cpu)
 static int ktrepl_cpu_dying(unsigned int cpu)
 {
 	ktrepl_set_home(NULL);
-	return 0;
-}
-
-/* After the CPU has gone. */
-static int ktrepl_cpu_dead(unsigned int cpu)
-{
-	int nid;
-
-	mutex_lock(&ktrepl_mutex);
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		if (ktrepl_nodes[nid])
-			cpumask_clear_cpu(cpu, &ktrepl_nodes[nid]->cpus);
-	mutex_unlock(&ktrepl_mutex);
 	return 0;
 }
 
@@ -278,27 +338,20 @@ static unsigned long ktrepl_pages(void)
 static void ktrepl_switch_on(void)
 {
 	struct ktrepl_set *set;
-	int cpu, nid;
+	int cpu;
 
 	list_for_each_entry(set, &ktrepl_sets, list)
-		bitmap_zero(set->dead, ktrepl_set_pages(set));
-	for_each_online_cpu(cpu) {
-		nid = ktrepl_node_home(ktrepl_cpu_node(cpu));
-		if (nid != NUMA_NO_NODE)
-			cpumask_set_cpu(cpu, &ktrepl_nodes[nid]->cpus);
-	}
+		ktrepl_pages_reset(set);
+	for_each_online_cpu(cpu)
+		ktrepl_want(cpu);
 
 	/* Pokes and changes of leaves look for copies before there are any. */
 	static_branch_enable_cpuslocked(&ktrepl_key);
 	ktrepl_exec_start();
 	ktrepl_roots_start();
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		if (ktrepl_nodes[nid] && ktrepl_node_is_home(nid))
-			ktrepl_node_build(ktrepl_nodes[nid]);
-	ktrepl_objects_switch(true);
 	WRITE_ONCE(ktrepl_state, KTREPL_ON);
-	ktrepl_switch_cpus(true);
-	ktrepl_exec_scan();
+	if (!ktrepl_fill())
+		ktrepl_heal_soon();
 }
 
 static void ktrepl_switch_off(enum ktrepl_state state)
@@ -306,23 +359,44 @@ static void ktrepl_switch_off(enum ktrepl_state state)
 	int nid;
 
 	WRITE_ONCE(ktrepl_state, state);
-	/*
-	 * A CPU that is switching mms gets to its stopper thread afterwards:
-	 * from here on no CPU is on a node root, nor has anything cached from
-	 * one, and none gets there again.
-	 */
-	ktrepl_switch_cpus(false);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid])
+			WRITE_ONCE(ktrepl_nodes[nid]->live, false);
+	ktrepl_place_cpus();
 	ktrepl_roots_stop();
-	ktrepl_objects_switch(false);
+	ktrepl_objects_drop();
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		if (!ktrepl_nodes[nid])
+		struct ktrepl_node *node = ktrepl_nodes[nid];
+
+		if (!node)
 			continue;
-		ktrepl_node_tear_down(ktrepl_nodes[nid]);
-		cpumask_clear(&ktrepl_nodes[nid]->cpus);
+		ktrepl_node_tear_down(node);
+		node->wanted = false;
+		node->incomplete = false;
+		node->strikes = 0;
 	}
 	ktrepl_hull_clear();
 	ktrepl_exec_stop();
 	static_branch_disable_cpuslocked(&ktrepl_key);
+}
+
+/**
+ * ktrepl_settle - let a broken invariant that was reported take effect
+ *
+ * Comes before any other change of the state, so that none of them hides it.
+ *
+ * Context: Process context, cpus_read_lock and ktrepl_mutex held.
+ */
+void ktrepl_settle(void)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if (!READ_ONCE(ktrepl_broken_why))
+		return;
+	if (ktrepl_state == KTREPL_ON)
+		ktrepl_switch_off(KTREPL_BROKEN);
+	else if (ktrepl_state == KTREPL_OFF)
+		WRITE_ONCE(ktrepl_state, KTREPL_BROKEN);
 }
 
 /**
@@ -338,6 +412,7 @@ int ktrepl_enable(void)
 
 	cpus_read_lock();
 	mutex_lock(&ktrepl_mutex);
+	ktrepl_settle();
 	switch (ktrepl_state) {
 	case KTREPL_ON:
 		break;
@@ -347,7 +422,7 @@ int ktrepl_enable(void)
 		trace_ktrepl_switch(true, ktrepl_pages());
 		break;
 	case KTREPL_BROKEN:
-		pr_err("broken: %s\n", ktrepl_reason);
+		pr_err("broken: %s\n", ktrepl_broken_why);
 		err = -EIO;
 		break;
 	default:
@@ -368,6 +443,7 @@ void ktrepl_disable(void)
 {
 	cpus_read_lock();
 	mutex_lock(&ktrepl_mutex);
+	ktrepl_settle();
 	if (ktrepl_is_on()) {
 		ktrepl_switch_off(KTREPL_OFF);
 		ktrepl_switches++;
@@ -394,49 +470,14 @@ void ktrepl_state_show(struct seq_file *m)
 		if (ktrepl_nodes[nid] && ktrepl_node_taking_part(nid))
 			__set_bit(nid, nodes);
 	seq_printf(m, "state %s\n", ktrepl_state_names[ktrepl_state]);
-	seq_printf(m, "reason %s\n", ktrepl_reason ?: "-");
+	seq_printf(m, "reason %s\n",
+		   READ_ONCE(ktrepl_broken_why) ?: ktrepl_reason ?: "-");
 	seq_printf(m, "nodes %*pbl\n", KTREPL_MAX_NODES, nodes);
 	seq_printf(m, "master %*pbl\n", KTREPL_MAX_NODES, ktrepl_masters);
 	seq_printf(m, "mem_max_kb %lu\n",
 		   DIV_ROUND_UP(READ_ONCE(ktrepl_param_mem_max), 1024));
 	seq_printf(m, "toggles %lu\n", ktrepl_switches);
-}
-
-/* === A broken invariant ================================================== */
-
-static void ktrepl_broken_fn(struct work_struct *work)
-{
-	cpus_read_lock();
-	mutex_lock(&ktrepl_mutex);
-	if (ktrepl_is_on())
-		ktrepl_switch_off(KTREPL_BROKEN);
-	mutex_unlock(&ktrepl_mutex);
-	cpus_read_unlock();
-}
-
-static DECLARE_WORK(ktrepl_broken_work, ktrepl_broken_fn);
-
-static void ktrepl_broken_irq_fn(struct irq_work *work)
-{
-	schedule_work(&ktrepl_broken_work);
-}
-
-static struct irq_work ktrepl_broken_irq = IRQ_WORK_INIT(ktrepl_broken_irq_fn);
-
-/**
- * ktrepl_broken - an invariant does not hold: switch off, for this boot
- * @why: what; not copied
- *
- * One report; the machine goes on from the master.
- *
- * Context: Any, NMI and kgdb included.
- */
-void ktrepl_broken(const char *why)
-{
-	if (cmpxchg(&ktrepl_reason, NULL, why))
-		return;
-	WARN(1, pr_fmt("broken: %s; switching off\n"), why);
-	irq_work_queue(&ktrepl_broken_irq);
+	ktrepl_heal_show(m);
 }
 
 /* === Power management ==================================================== */
@@ -503,7 +544,7 @@ static int ktrepl_notifiers_init(void)
 	int err;
 
 	err = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "ktrepl:prepare",
-					ktrepl_cpu_prepare, ktrepl_cpu_dead);
+					ktrepl_cpu_prepare, NULL);
 	if (err < 0)
 		return err;
 	err = cpuhp_setup_state_nocalls(CPUHP_AP_KTREPL_STARTING,
@@ -530,7 +571,8 @@ void ktrepl_late_init(void)
 		err = ktrepl_notifiers_init();
 	}
 	if (err && !ktrepl_reason)
-		ktrepl_reason = "out of memory at boot";
+		ktrepl_reason = err == -ENOMEM ? "out of memory at boot" :
+				"the architecture's ranges are not valid";
 	WRITE_ONCE(ktrepl_state, err ? KTREPL_REFUSED : KTREPL_OFF);
 
 	if (!ktrepl_param_enable)

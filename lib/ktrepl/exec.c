@@ -13,11 +13,17 @@
  * protection of an area hold text_mutex or locks around which it is taken.
  *
  * Concurrency: an area is known from execmem_alloc() on, whether replication is
- * on or not.  execmem_free() has it forgotten, unmaps it, which reaches the
- * nodes as any change of mappings does, and flushes TLBs; after that the set is
- * freed by the work.  Whoever looks at the pages of an area holds
- * ktrepl_exec_mutex and finds it not gone; the set itself is kept by
+ * on or not.  execmem_free() marks it gone, so that it is found no more, unmaps
+ * it, which reaches the nodes as any change of mappings does, and flushes TLBs;
+ * after that the set is freed by the work.  Whoever looks at the pages of an
+ * area holds ktrepl_exec_mutex and finds it not gone; the set itself is kept by
  * ktrepl_mutex as well.
+ *
+ * Those who allocate and free areas may hold text_mutex (slots of probes).  The
+ * allocation of an area waits for memory, of the page tables for one, and that
+ * of its set does no more than that.  Freeing does not wait for memory.
+ * ktrepl_exec_mutex, for which both may wait, is not held while memory is
+ * allocated.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -38,7 +44,7 @@
 
 #include "internal.h"
 
-/* From the last change to the copying: a module changes many pages in a row. */
+/* From the first change to the copying: a module changes many pages in a row. */
 #define KTREPL_EXEC_DELAY	msecs_to_jiffies(20)
 
 /* See internal.h for its place in the lock order. */
@@ -76,10 +82,15 @@ static void ktrepl_exec_work_fn(struct work_struct *work);
 
 static DECLARE_DELAYED_WORK(ktrepl_exec_work, ktrepl_exec_work_fn);
 
-static void ktrepl_exec_irq_fn(struct irq_work *work)
+static void ktrepl_exec_queue(void)
 {
 	queue_delayed_work(system_unbound_wq, &ktrepl_exec_work,
 			   KTREPL_EXEC_DELAY);
+}
+
+static void ktrepl_exec_irq_fn(struct irq_work *work)
+{
+	ktrepl_exec_queue();
 }
 
 static struct irq_work ktrepl_exec_irq = IRQ_WORK_INIT(ktrepl_exec_irq_fn);
@@ -137,62 +148,85 @@ static struct page *ktrepl_exec_master(const struct ktrepl_set *set,
 	return ktrepl_exec_filler(set, page_address(page)) ? NULL : page;
 }
 
-/* Where a node is to have its copies listed. */
-static bool ktrepl_exec_array(struct ktrepl_set *set, struct ktrepl_node *node)
+/*
+ * Nodes that lack a copy of a page.  The set cannot go while ktrepl_mutex is
+ * held, but its area can.
+ */
+static bool ktrepl_exec_lacks(struct ktrepl_set *set, unsigned long index,
+			      unsigned long *nodes)
 {
-	struct page **pages = set->copy[node->nid];
+	struct page *master;
+	int nid;
 
-	if (pages)
-		return true;
-	pages = kvcalloc(ktrepl_set_pages(set), sizeof(*pages),
-			 GFP_KERNEL | __GFP_NOWARN);
-	if (!pages) {
-		atomic_long_inc(&node->stat[KTREPL_STAT_PAGE_FAIL]);
-		return false;
-	}
-	/* Pairs with READ_ONCE() in ktrepl_set_copy(). */
-	smp_store_release(&set->copy[node->nid], pages);
-	return true;
+	bitmap_zero(nodes, KTREPL_MAX_NODES);
+	ktrepl_exec_lock();
+	master = ktrepl_exec_master(set, index);
+	for (nid = 0; master && nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid] && ktrepl_nodes[nid]->live &&
+		    page_to_nid(master) != nid &&
+		    !ktrepl_set_copy(set, nid, index))
+			__set_bit(nid, nodes);
+	ktrepl_exec_unlock();
+	return !bitmap_empty(nodes, KTREPL_MAX_NODES);
 }
 
 /*
- * Memory for one page's copy on one node. From when it is listed pokes write
- * it, too; contents follow.
+ * Lists memory for a copy; pokes write it from now on, and its contents are
+ * copied later.  A page that other nodes have copies of already starts again on
+ * all of them.
  */
-static void ktrepl_exec_alloc_copy(struct ktrepl_set *set, unsigned long index,
+static bool ktrepl_exec_list(struct ktrepl_set *set, unsigned long index,
+			     struct ktrepl_node *node, struct page *copy)
+{
+	bool done;
+
+	ktrepl_exec_lock();
+	done = ktrepl_exec_master(set, index) &&
+	       ktrepl_node_cover(node, set->start + (index << PAGE_SHIFT));
+	if (done) {
+		if (!test_bit(index, set->dead))
+			ktrepl_page_retire(set, index);
+		WRITE_ONCE(set->copy[node->nid][index], copy);
+	}
+	ktrepl_exec_unlock();
+	return done;
+}
+
+/*
+ * Memory for the copy of one page on one node, allocated while
+ * ktrepl_exec_mutex, which patchers may wait for, is not held.
+ */
+static bool ktrepl_exec_alloc_copy(struct ktrepl_set *set, unsigned long index,
 				   struct ktrepl_node *node)
 {
 	struct page *copy;
 
-	if (ktrepl_set_copy(set, node->nid, index) ||
-	    !ktrepl_node_cover(node, set->start + (index << PAGE_SHIFT)) ||
-	    !ktrepl_exec_array(set, node))
-		return;
+	if (node->starved || !ktrepl_set_array(set, node))
+		return false;
 	copy = ktrepl_alloc(node, KTREPL_STAT_MODULE, PAGE_SIZE);
+	node->starved = !copy;
 	if (!copy)
-		return;
-	/* A node that has come late gets its copy along with all others. */
-	if (!test_bit(index, set->dead))
-		ktrepl_page_retire(set, index);
-	WRITE_ONCE(set->copy[node->nid][index], copy);
+		return false;
+	if (ktrepl_exec_list(set, index, node, copy))
+		return true;
+	ktrepl_free(node, KTREPL_STAT_MODULE, copy, PAGE_SIZE);
+	return false;
 }
 
 /* Tables and memory for what is missing. */
 static void ktrepl_exec_prepare(struct ktrepl_set *set)
 {
+	DECLARE_BITMAP(nodes, KTREPL_MAX_NODES);
 	unsigned long i, nr = ktrepl_set_pages(set);
-	struct page *master;
 	int nid;
 
+	set->incomplete = false;
 	for (i = 0; i < nr; i++) {
-		ktrepl_exec_lock();
-		master = ktrepl_exec_master(set, i);
-		for (nid = 0; master && nid < ktrepl_nr_nodes; nid++)
-			if (ktrepl_nodes[nid] && ktrepl_nodes[nid]->root &&
-			    page_to_nid(master) != nid)
-				ktrepl_exec_alloc_copy(set, i,
-						       ktrepl_nodes[nid]);
-		ktrepl_exec_unlock();
+		if (ktrepl_exec_lacks(set, i, nodes))
+			for_each_set_bit(nid, nodes, KTREPL_MAX_NODES)
+				set->incomplete |=
+					!ktrepl_exec_alloc_copy(set, i,
+								ktrepl_nodes[nid]);
 		cond_resched();
 	}
 }
@@ -208,8 +242,12 @@ static bool ktrepl_exec_listed(const struct ktrepl_set *set,
 	return false;
 }
 
-/* Frees the copies of a page that is to have none any more. */
-static void ktrepl_exec_drop(struct ktrepl_set *set, unsigned long index)
+/*
+ * Nodes go back to the master of a page, and lose their copies.  The memory of
+ * the copy on node @lost, if any, is not used again.
+ */
+static void ktrepl_exec_drop(struct ktrepl_set *set, unsigned long index,
+			     int lost)
 {
 	unsigned long addr = set->start + (index << PAGE_SHIFT), flags;
 	struct page *copy;
@@ -226,8 +264,13 @@ static void ktrepl_exec_drop(struct ktrepl_set *set, unsigned long index)
 		flags = arch_ktrepl_lock();
 		WRITE_ONCE(set->copy[nid][index], NULL);
 		arch_ktrepl_unlock(flags);
-		ktrepl_free(ktrepl_nodes[nid], KTREPL_STAT_MODULE, copy,
-			    PAGE_SIZE);
+		ktrepl_pt_barrier();
+		if (nid == lost)
+			ktrepl_stat_move(ktrepl_nodes[nid], KTREPL_STAT_MODULE,
+					 KTREPL_STAT_RETIRED, PAGE_SIZE);
+		else
+			ktrepl_free(ktrepl_nodes[nid], KTREPL_STAT_MODULE, copy,
+				    PAGE_SIZE);
 	}
 }
 
@@ -261,7 +304,7 @@ static void ktrepl_exec_update(struct ktrepl_set *set, unsigned long index)
 	if (master && test_bit(index, set->dead))
 		ktrepl_exec_copy(set, index, master);
 	else if (!master && !set->gone)
-		ktrepl_exec_drop(set, index);
+		ktrepl_exec_drop(set, index, NUMA_NO_NODE);
 	ktrepl_exec_unlock();
 	mutex_unlock(&text_mutex);
 }
@@ -287,22 +330,55 @@ static void ktrepl_exec_scan_set(struct ktrepl_set *set)
 }
 
 /**
- * ktrepl_exec_scan - give every page that is to have copies its copies
+ * ktrepl_exec_retire - take the memory behind a copy out of use
+ * @set:   the set
+ * @nid:   node of the copy
+ * @index: page within the set
+ *
+ * All nodes start again with copies of the page.
  *
  * Context: Process context, ktrepl_mutex held, takes text_mutex.
  */
-void ktrepl_exec_scan(void)
+void ktrepl_exec_retire(struct ktrepl_set *set, int nid, unsigned long index)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
+	mutex_lock(&text_mutex);
+	ktrepl_exec_lock();
+	if (!set->gone)
+		ktrepl_exec_drop(set, index, nid);
+	ktrepl_exec_unlock();
+	mutex_unlock(&text_mutex);
+	ktrepl_exec_kick(set);
+}
+
+/**
+ * ktrepl_exec_scan - give every page that is to have copies its copies
+ * @retry: also where there was no memory before
+ *
+ * Context: Process context, ktrepl_mutex held, takes text_mutex.
+ * Return: true if nothing is missing.
+ */
+bool ktrepl_exec_scan(bool retry)
 {
 	struct ktrepl_set *set;
+	bool whole = true;
+	int nid;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
 	if (!ktrepl_exec_is_on())
-		return;
-	/* Pairs with ktrepl_exec_kick(). */
-	ktrepl_for_each_exec(set)
-		if (xchg(&set->dirty, false))
+		return true;
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid])
+			ktrepl_nodes[nid]->starved = false;
+	ktrepl_for_each_exec(set) {
+		/* Pairs with ktrepl_exec_kick(). */
+		if (xchg(&set->dirty, false) || (retry && set->incomplete))
 			ktrepl_exec_scan_set(set);
+		whole &= !set->incomplete;
+	}
+	return whole;
 }
 
 /* Frees the sets of areas that are no more. */
@@ -314,6 +390,10 @@ static void ktrepl_exec_reap(void)
 		/* Pairs with ktrepl_exec_free(). */
 		if (!smp_load_acquire(&set->freed))
 			continue;
+		if (!ktrepl_set_forget(set)) {
+			ktrepl_exec_queue();
+			continue;
+		}
 		ktrepl_exec_lock();
 		list_del(&set->list);
 		ktrepl_exec_unlock();
@@ -325,7 +405,8 @@ static void ktrepl_exec_work_fn(struct work_struct *work)
 {
 	mutex_lock(&ktrepl_mutex);
 	ktrepl_exec_reap();
-	ktrepl_exec_scan();
+	if (!ktrepl_exec_scan(false))
+		ktrepl_heal_soon();
 	mutex_unlock(&ktrepl_mutex);
 }
 
@@ -338,6 +419,28 @@ void ktrepl_exec_flush(void)
 {
 	irq_work_sync(&ktrepl_exec_irq);
 	flush_delayed_work(&ktrepl_exec_work);
+}
+
+/**
+ * ktrepl_exec_missing - how many pages go without a copy for lack of memory
+ * @nid: the node
+ *
+ * Context: Process context, ktrepl_mutex held.
+ * Return: number of pages whose master is elsewhere.
+ */
+unsigned long ktrepl_exec_missing(int nid)
+{
+	DECLARE_BITMAP(nodes, KTREPL_MAX_NODES);
+	struct ktrepl_set *set;
+	unsigned long i, nr = 0;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	ktrepl_for_each_exec(set)
+		for (i = 0; set->incomplete && i < ktrepl_set_pages(set); i++)
+			nr += ktrepl_exec_lacks(set, i, nodes) &&
+			      test_bit(nid, nodes);
+	return nr;
 }
 
 /* === Switching =========================================================== */
@@ -424,8 +527,7 @@ struct ktrepl_set *ktrepl_exec_detach(void *ptr)
 	if (!set)
 		return NULL;
 	ktrepl_exec_lock();
-	set->gone = true;
-	ktrepl_set_forget(set);
+	WRITE_ONCE(set->gone, true);
 	ktrepl_exec_unlock();
 	return set;
 }
@@ -436,8 +538,7 @@ void ktrepl_exec_free(struct ktrepl_set *set)
 		return;
 	/* Pairs with ktrepl_exec_reap(). */
 	smp_store_release(&set->freed, true);
-	queue_delayed_work(system_unbound_wq, &ktrepl_exec_work,
-			   KTREPL_EXEC_DELAY);
+	ktrepl_exec_queue();
 }
 
 /* === Reporting =========================================================== */

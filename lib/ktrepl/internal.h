@@ -42,6 +42,7 @@ enum ktrepl_stat {
 	KTREPL_STAT_OBJECT,
 	KTREPL_STAT_PGTBL,
 	KTREPL_STAT_SPARE,
+	KTREPL_STAT_RETIRED,
 	KTREPL_NR_SIZES,
 	KTREPL_STAT_PAGE_FAIL = KTREPL_NR_SIZES,
 	KTREPL_STAT_PGTBL_FAIL,
@@ -50,20 +51,27 @@ enum ktrepl_stat {
 
 extern const char *const ktrepl_stat_names[KTREPL_NR_STATS];
 
-struct gen_pool;
-
 /**
  * struct ktrepl_node - a node that takes part
  * @nid:	  node id
  * @stat:	  counters, enum ktrepl_stat
- * @arena:	  memory for copies; NULL while off; ktrepl_mutex
- * @chunks:	  pages of @arena, by page->lru; ktrepl_mutex
- * @root:	  kernel root with private leaves, or NULL; ktrepl_mutex and
+ * @wanted:	  some CPU has it as its home; ktrepl_mutex
+ * @live:	  its tables are finished, and CPUs may go on them; changes with
+ *		  ktrepl_mutex held and CPU hotplug kept out
+ * @incomplete:	  pages of the image or objects are without a copy for lack of
+ *		  memory; ktrepl_mutex
+ * @starved:	  since the present attempt began, a page could not be had;
+ *		  ktrepl_mutex
+ * @strikes:	  copies that could not be made equal again; ktrepl_mutex
+ * @chunks:	  memory for copies, see arena.c; ktrepl_mutex
+ * @root:	  kernel root with private leaves, or NULL; changes only while
+ *		  @live is false, and so no CPU is on it; ktrepl_mutex and
  *		  ktrepl_pt_lock
  * @tables:	  cloned tables, by page->lru; ktrepl_mutex
  * @clones:	  clone of a master's table, by the latter's page frame number;
  *		  written under ktrepl_mutex
- * @cpus:	  online CPUs that have it as their home; ktrepl_mutex
+ * @cpus:	  CPUs that are on it; each CPU changes its own bit, see
+ *		  ktrepl_set_home()
  * @ready_lock:	  protects @ready and @nr_ready
  * @ready:	  spare roots for mms
  * @nr_ready:	  number of spare roots
@@ -76,7 +84,11 @@ struct gen_pool;
 struct ktrepl_node {
 	int nid;
 	atomic_long_t stat[KTREPL_NR_STATS];
-	struct gen_pool *arena;
+	bool wanted;
+	bool live;
+	bool incomplete;
+	bool starved;
+	unsigned int strikes;
 	struct list_head chunks;
 	pgd_t *root;
 	struct list_head tables;
@@ -110,7 +122,9 @@ struct ktrepl_node {
  *	   has been copied once more; ktrepl_pt_lock
  * @type:  @exec: what the area is for
  * @dirty: @exec: there may be pages to copy
- * @gone:  @exec: the area is being freed; ktrepl_exec_mutex
+ * @incomplete: @exec: pages are without a copy for lack of memory;
+ *	   ktrepl_mutex
+ * @gone:  no longer to be found: the area is being freed; ktrepl_exec_mutex
  * @freed: @exec: no CPU can reach its pages any more
  * @clean: @exec: pages that nobody can have written to, other than by a poke,
  *	   since the copying of them began; ktrepl_pt_lock
@@ -128,6 +142,7 @@ struct ktrepl_set {
 	unsigned long *dead;
 	enum execmem_type type;
 	bool dirty;
+	bool incomplete;
 	bool gone;
 	bool freed;
 	unsigned long *clean;
@@ -157,6 +172,14 @@ static inline unsigned long ktrepl_set_index(const struct ktrepl_set *set,
 }
 
 /* core.c: life cycle */
+enum ktrepl_state {
+	KTREPL_BOOTING,		/* parameters are only remembered */
+	KTREPL_OFF,
+	KTREPL_ON,
+	KTREPL_REFUSED,		/* for this boot, with a reason */
+	KTREPL_BROKEN,		/* an invariant did not hold, with a reason */
+};
+
 extern struct mutex ktrepl_mutex;
 extern const struct ktrepl_arch_info *ktrepl_info;
 extern struct list_head ktrepl_sets;
@@ -170,8 +193,51 @@ DECLARE_PER_CPU(struct ktrepl_node *, ktrepl_cpu_home);
 bool ktrepl_is_on(void);
 int ktrepl_enable(void);
 void ktrepl_disable(void);
-void ktrepl_broken(const char *why);
+void ktrepl_settle(void);
+void ktrepl_place_cpus(void);
+bool ktrepl_node_build(struct ktrepl_node *node);
+void ktrepl_node_detach(struct ktrepl_node *node);
+void ktrepl_node_tear_down(struct ktrepl_node *node);
 void ktrepl_state_show(struct seq_file *m);
+
+/* heal.c: shortage and divergence */
+
+/**
+ * struct ktrepl_diff - a copy differs from the master
+ * @addr:  first address that does
+ * @nid:   node of the copy
+ * @again: also after the poke has written it a second time
+ * @len:   number of bytes in the following
+ * @want:  what the master holds
+ * @found: what the copy holds
+ */
+struct ktrepl_diff {
+	unsigned long addr;
+	int nid;
+	bool again;
+	unsigned int len;
+	u8 want[8];
+	u8 found[8];
+};
+
+/* Pages that a node takes out of use before it gives up all of its copies. */
+#define KTREPL_STRIKES		8
+
+static inline bool ktrepl_node_given_up(const struct ktrepl_node *node)
+{
+	return node->strikes >= KTREPL_STRIKES;
+}
+
+extern const char *ktrepl_broken_why;
+
+void ktrepl_broken(const char *why);
+void ktrepl_heal_kick(void);
+void ktrepl_heal_soon(void);
+void ktrepl_heal_flush(void);
+bool ktrepl_fill(void);
+void ktrepl_retire(struct ktrepl_set *set, int nid, unsigned long index);
+void ktrepl_heal_show(struct seq_file *m);
+void ktrepl_diverged(const struct ktrepl_diff *diff);
 
 /* nodes.c: which nodes take part, and what they hold */
 extern struct ktrepl_node *ktrepl_nodes[KTREPL_MAX_NODES];
@@ -183,7 +249,8 @@ int ktrepl_parse_nodes(const char *str, unsigned long *nodes,
 int ktrepl_nodes_init(void);
 bool ktrepl_node_taking_part(int nid);
 int ktrepl_node_home(int nid);
-bool ktrepl_node_is_home(int nid);
+int ktrepl_node_now(int nid);
+bool ktrepl_node_wanted(int nid);
 int ktrepl_cpu_node(int cpu);
 int ktrepl_page_node(struct page *page);
 int ktrepl_nearest(int nid, const unsigned long *nodes);
@@ -191,6 +258,10 @@ int ktrepl_gfp_node(int nid);
 bool ktrepl_charge(struct ktrepl_node *node, enum ktrepl_stat stat, long bytes);
 void ktrepl_uncharge(struct ktrepl_node *node, enum ktrepl_stat stat,
 		     long bytes);
+void ktrepl_stat_move(struct ktrepl_node *node, enum ktrepl_stat from,
+		      enum ktrepl_stat to, long bytes);
+
+/* arena.c: memory for copies */
 struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
 			  size_t size);
 void ktrepl_free(struct ktrepl_node *node, enum ktrepl_stat stat,
@@ -200,7 +271,7 @@ void ktrepl_arena_destroy(struct ktrepl_node *node);
 /* set.c: registry */
 struct ktrepl_set *ktrepl_set_alloc(const char *name, enum ktrepl_kind kind,
 				    unsigned long start, unsigned long end);
-void ktrepl_set_forget(const struct ktrepl_set *set);
+bool ktrepl_set_forget(const struct ktrepl_set *set);
 void ktrepl_set_free(struct ktrepl_set *set);
 struct ktrepl_set *ktrepl_set_register(const char *name, enum ktrepl_kind kind,
 				       unsigned long start, unsigned long end);
@@ -208,22 +279,37 @@ void ktrepl_set_unregister(struct ktrepl_set *set);
 struct ktrepl_set *ktrepl_set_find(unsigned long addr);
 struct ktrepl_set *ktrepl_set_next(unsigned long *addr, unsigned long last);
 struct page *ktrepl_master_page(unsigned long addr);
-unsigned long ktrepl_set_populate(struct ktrepl_set *set, int nid);
+struct page **ktrepl_set_reserve(struct ktrepl_set *set, int nid);
+void ktrepl_set_publish(struct ktrepl_set *set, int nid, struct page **fresh);
+bool ktrepl_set_array(struct ktrepl_set *set, struct ktrepl_node *node);
+unsigned long ktrepl_set_missing(struct ktrepl_set *set, int nid);
+void ktrepl_set_retire(struct ktrepl_set *set, int nid, unsigned long index);
 void ktrepl_set_depopulate(struct ktrepl_set *set, int nid);
 struct page *ktrepl_set_copy(const struct ktrepl_set *set, int nid,
 			     unsigned long index);
 
 /* verify.c */
+
+/**
+ * struct ktrepl_verify - what a comparison has found
+ * @compared:  number of copies
+ * @different: number of copies that differ from their master
+ * @doubtful:  of these, how many agree with each other against their master
+ */
 struct ktrepl_verify {
 	unsigned long compared;
 	unsigned long different;
+	unsigned long doubtful;
 };
 
 void ktrepl_verify(struct ktrepl_verify *res, struct seq_file *m, bool repair);
+void ktrepl_set_repair(struct ktrepl_set *set, unsigned long index,
+		       unsigned long *differ);
 
 /* object.c */
 void ktrepl_objects_verify(struct ktrepl_verify *res, struct seq_file *m);
-void ktrepl_objects_switch(bool on);
+bool ktrepl_objects_fill(void);
+void ktrepl_objects_drop(void);
 const void *ktrepl_object_copy(const struct ktrepl_object *obj, int nid);
 
 #ifdef CONFIG_HAVE_ARCH_KTREPL
@@ -236,6 +322,7 @@ void ktrepl_where_show(struct seq_file *m);
 
 unsigned long ktrepl_leaf_size(unsigned long addr);
 bool ktrepl_leaf_private(const struct ktrepl_node *node, unsigned long addr);
+bool ktrepl_leaf_is_split(const struct ktrepl_node *node, unsigned long addr);
 bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr);
 int ktrepl_node_map(struct ktrepl_node *node);
 int ktrepl_node_install(struct ktrepl_node *node);
@@ -284,6 +371,18 @@ static inline bool ktrepl_leaf_private(const struct ktrepl_node *node,
 	return true;
 }
 
+static inline bool ktrepl_node_cover(struct ktrepl_node *node,
+				     unsigned long addr)
+{
+	return true;
+}
+
+static inline bool ktrepl_leaf_is_split(const struct ktrepl_node *node,
+					unsigned long addr)
+{
+	return true;
+}
+
 static inline bool ktrepl_leaf_split(struct ktrepl_node *node,
 				     unsigned long addr)
 {
@@ -301,6 +400,7 @@ static inline int ktrepl_node_install(struct ktrepl_node *node)
 }
 
 static inline void ktrepl_node_unmap(struct ktrepl_node *node) { }
+static inline void ktrepl_pages_reset(struct ktrepl_set *set) { }
 static inline void ktrepl_hull_clear(void) { }
 static inline void ktrepl_pt_barrier(void) { }
 static inline void ktrepl_where_show(struct seq_file *m) { }
@@ -323,9 +423,11 @@ bool ktrepl_exec_is_on(void);
 void ktrepl_exec_start(void);
 void ktrepl_exec_node_start(void);
 void ktrepl_exec_stop(void);
-void ktrepl_exec_scan(void);
+bool ktrepl_exec_scan(bool retry);
+unsigned long ktrepl_exec_missing(int nid);
 void ktrepl_exec_kick(struct ktrepl_set *set);
 void ktrepl_exec_flush(void);
+void ktrepl_exec_retire(struct ktrepl_set *set, int nid, unsigned long index);
 int ktrepl_exec_show(struct seq_file *m);
 
 static inline void ktrepl_exec_lock(void)
@@ -351,9 +453,12 @@ static inline bool ktrepl_exec_is_on(void)
 static inline void ktrepl_exec_start(void) { }
 static inline void ktrepl_exec_node_start(void) { }
 static inline void ktrepl_exec_stop(void) { }
-static inline void ktrepl_exec_scan(void) { }
+static inline bool ktrepl_exec_scan(bool retry) { return true; }
+static inline unsigned long ktrepl_exec_missing(int nid) { return 0; }
 static inline void ktrepl_exec_kick(struct ktrepl_set *set) { }
 static inline void ktrepl_exec_flush(void) { }
+static inline void ktrepl_exec_retire(struct ktrepl_set *set, int nid,
+				      unsigned long index) { }
 static inline void ktrepl_exec_lock(void) { }
 static inline void ktrepl_exec_unlock(void) { }
 
@@ -366,6 +471,7 @@ void ktrepl_roots_node_init(struct ktrepl_node *node);
 void ktrepl_roots_init(void);
 void ktrepl_roots_start(void);
 void ktrepl_roots_node_start(struct ktrepl_node *node);
+void ktrepl_roots_node_grow(struct ktrepl_node *node);
 void ktrepl_roots_stop(void);
 unsigned long ktrepl_roots_reclaim(bool pressure);
 void ktrepl_roots_show(struct seq_file *m);
@@ -376,6 +482,7 @@ static inline void ktrepl_roots_node_init(struct ktrepl_node *node) { }
 static inline void ktrepl_roots_init(void) { }
 static inline void ktrepl_roots_start(void) { }
 static inline void ktrepl_roots_node_start(struct ktrepl_node *node) { }
+static inline void ktrepl_roots_node_grow(struct ktrepl_node *node) { }
 static inline void ktrepl_roots_stop(void) { }
 static inline void ktrepl_roots_show(struct seq_file *m) { }
 

@@ -6,9 +6,7 @@
 #define pr_fmt(fmt) "ktrepl: " fmt
 
 #include <linux/bitmap.h>
-#include <linux/genalloc.h>
 #include <linux/mm.h>
-#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/topology.h>
@@ -25,6 +23,7 @@ const char *const ktrepl_stat_names[] = {
 	[KTREPL_STAT_OBJECT]	 = "repli_object_pages",
 	[KTREPL_STAT_PGTBL]	 = "repli_pgtbls",
 	[KTREPL_STAT_SPARE]	 = "repli_spare_pages",
+	[KTREPL_STAT_RETIRED]	 = "repli_retired_pages",
 	[KTREPL_STAT_PAGE_FAIL]	 = "page_alloc_failures",
 	[KTREPL_STAT_PGTBL_FAIL] = "pagetbl_alloc_failures",
 };
@@ -98,7 +97,7 @@ static int ktrepl_distance(int a, int b)
 
 /**
  * ktrepl_nearest - the node out of a set that is nearest to another
- * @nid:   the node
+ * @nid:   the node, or NUMA_NO_NODE
  * @nodes: bitmap to choose from
  *
  * Return: @nid itself if it is in @nodes, else the nearest one (the lowest
@@ -108,7 +107,7 @@ int ktrepl_nearest(int nid, const unsigned long *nodes)
 {
 	int best = NUMA_NO_NODE, n;
 
-	if (test_bit(nid, nodes))
+	if (nid == NUMA_NO_NODE || test_bit(nid, nodes))
 		return nid;
 	for_each_set_bit(n, nodes, KTREPL_MAX_NODES)
 		if (best == NUMA_NO_NODE ||
@@ -205,7 +204,9 @@ int ktrepl_nodes_init(void)
 
 		if (node)
 			continue;
-		node = kzalloc(sizeof(*node), GFP_KERNEL);
+		/* On the node: its CPUs read it at every context switch. */
+		node = kzalloc_node(sizeof(*node), GFP_KERNEL,
+				    ktrepl_gfp_node(nid));
 		if (!node)
 			return -ENOMEM;
 		node->nid = nid;
@@ -231,10 +232,10 @@ bool ktrepl_node_taking_part(int nid)
 
 /**
  * ktrepl_node_home - the node whose memory a node's CPUs are to fetch from
- * @nid: the node
+ * @nid: the node, or NUMA_NO_NODE
  *
  * Return: @nid itself if it takes part, else the nearest node that takes part
- * or holds the master.
+ * or holds the master; NUMA_NO_NODE for a CPU that belongs to no node.
  */
 int ktrepl_node_home(int nid)
 {
@@ -245,18 +246,41 @@ int ktrepl_node_home(int nid)
 }
 
 /**
- * ktrepl_node_is_home - do any CPUs use a node's copies?
+ * ktrepl_node_now - the node whose memory a node's CPUs fetch from at present
+ * @nid: the node, or NUMA_NO_NODE
+ *
+ * Differs from ktrepl_node_home() while that node has no tables yet.
+ *
+ * Context: ktrepl_node.live does not change: cpus_read_lock or cpus_write_lock
+ * held, or a callback of CPU hotplug.
+ * Return: the nearest node that is live or holds the master.
+ */
+int ktrepl_node_now(int nid)
+{
+	DECLARE_BITMAP(nodes, KTREPL_MAX_NODES);
+	int n;
+
+	bitmap_copy(nodes, ktrepl_masters, KTREPL_MAX_NODES);
+	for (n = 0; n < ktrepl_nr_nodes; n++)
+		if (ktrepl_nodes[n] && ktrepl_nodes[n]->live)
+			__set_bit(n, nodes);
+	return ktrepl_nearest(nid, nodes);
+}
+
+/**
+ * ktrepl_node_wanted - is a node to have copies?
  * @nid: the node
  *
  * Context: ktrepl_mutex held.
- * Return: true if so; of pretended nodes, each counts as having CPUs.
+ * Return: true if it is the home of a CPU; of pretended nodes, each counts as
+ * having CPUs.
  */
-bool ktrepl_node_is_home(int nid)
+bool ktrepl_node_wanted(int nid)
 {
 	lockdep_assert_held(&ktrepl_mutex);
 
-	return ktrepl_nodes[nid] && (ktrepl_info->fake_nodes ||
-				     !cpumask_empty(&ktrepl_nodes[nid]->cpus));
+	return ktrepl_nodes[nid] &&
+	       (ktrepl_info->fake_nodes || ktrepl_nodes[nid]->wanted);
 }
 
 /* === Accounting ========================================================== */
@@ -297,141 +321,20 @@ void ktrepl_uncharge(struct ktrepl_node *node, enum ktrepl_stat stat,
 	atomic_long_sub(bytes, &ktrepl_charged);
 }
 
-/* === Memory for copies =================================================== */
-
-/*
- * An arena a node, of chunks whose linear alias is read-only from birth to
- * death: copies are written through a temporary alias even when they are made.
- * A chunk has 2 MiB, or more for a larger leaf above the PTE level, so that the
- * copy of such a leaf takes a whole one and the linear map need not be split.
- */
-#define KTREPL_CHUNK_SIZE	SZ_2M
-
-static void ktrepl_chunk_free(struct ktrepl_node *node, struct page *page,
-			      unsigned int order)
-{
-	ktrepl_uncharge(node, KTREPL_STAT_SPARE, PAGE_SIZE << order);
-	/* A page that stayed read-only would kill its next owner. */
-	if (!WARN_ON_ONCE(arch_ktrepl_protect(page, 1 << order, false)))
-		__free_pages(page, order);
-}
-
-static bool ktrepl_chunk_add(struct ktrepl_node *node, size_t size,
-			     unsigned int order)
-{
-	size_t bytes = PAGE_SIZE << order;
-	struct page *page;
-
-	if (bytes < size || !ktrepl_charge(node, KTREPL_STAT_SPARE, bytes))
-		return false;
-	page = alloc_pages_node(ktrepl_gfp_node(node->nid),
-				GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN |
-				__GFP_NORETRY | __GFP_SKIP_KASAN, order);
-	if (!page)
-		goto uncharge;
-	/* After an error, some of the pages may be read-only. */
-	if (arch_ktrepl_protect(page, 1 << order, true))
-		goto free;
-	if (gen_pool_add(node->arena, (unsigned long)page_address(page), bytes,
-			 ktrepl_gfp_node(node->nid)))
-		goto free;
-	set_page_private(page, order);
-	list_add(&page->lru, &node->chunks);
-	return true;
-
-free:
-	ktrepl_chunk_free(node, page, order);
-	return false;
-uncharge:
-	ktrepl_uncharge(node, KTREPL_STAT_SPARE, bytes);
-	return false;
-}
-
 /**
- * ktrepl_alloc - allocate pages for a copy, on the node itself
- * @node: the node
- * @stat: what it is for
- * @size: power of two, aligned likewise
+ * ktrepl_stat_move - account memory of a node to another purpose
+ * @node:  the node
+ * @from:  what it was for
+ * @to:    what it is for
+ * @bytes: how much
  *
- * Context: Process context, ktrepl_mutex held.
- * Return: first page, or NULL, which is counted: the caller uses the master.
- */
-struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
-			  size_t size)
-{
-	unsigned long addr = 0;
-	int order;
-
-	lockdep_assert_held(&ktrepl_mutex);
-
-	if (!node->arena) {
-		node->arena = gen_pool_create(PAGE_SHIFT,
-					      ktrepl_gfp_node(node->nid));
-		if (!node->arena)
-			goto fail;
-		gen_pool_set_algo(node->arena, gen_pool_first_fit_order_align,
-				  NULL);
-	}
-
-	addr = gen_pool_alloc(node->arena, size);
-	for (order = get_order(max_t(size_t, size, KTREPL_CHUNK_SIZE));
-	     !addr && order >= 0; order--)
-		if (ktrepl_chunk_add(node, size, order))
-			addr = gen_pool_alloc(node->arena, size);
-	if (!addr)
-		goto fail;
-
-	/* Moves from one part to the other: the total stays the same. */
-	atomic_long_sub(size, &node->stat[KTREPL_STAT_SPARE]);
-	atomic_long_add(size, &node->stat[stat]);
-	return virt_to_page((void *)addr);
-
-fail:
-	atomic_long_inc(&node->stat[KTREPL_STAT_PAGE_FAIL]);
-	trace_ktrepl_alloc_fail(node->nid, size);
-	return NULL;
-}
-
-/**
- * ktrepl_free - give pages of a copy back to the arena
- * @node: the node
- * @stat: what they were for
- * @page: first page
- * @size: size, or a part of it
+ * The total stays the same.
  *
- * Context: Process context, ktrepl_mutex held.
+ * Context: Any.
  */
-void ktrepl_free(struct ktrepl_node *node, enum ktrepl_stat stat,
-		 struct page *page, size_t size)
+void ktrepl_stat_move(struct ktrepl_node *node, enum ktrepl_stat from,
+		      enum ktrepl_stat to, long bytes)
 {
-	lockdep_assert_held(&ktrepl_mutex);
-
-	gen_pool_free(node->arena, (unsigned long)page_address(page), size);
-	atomic_long_sub(size, &node->stat[stat]);
-	atomic_long_add(size, &node->stat[KTREPL_STAT_SPARE]);
-}
-
-/**
- * ktrepl_arena_destroy - give a node's arena back to the system
- * @node: the node; every copy has been freed
- *
- * Context: Process context, ktrepl_mutex held.
- */
-void ktrepl_arena_destroy(struct ktrepl_node *node)
-{
-	struct page *page, *next;
-
-	lockdep_assert_held(&ktrepl_mutex);
-
-	if (!node->arena)
-		return;
-	if (WARN_ON_ONCE(gen_pool_avail(node->arena) !=
-			 gen_pool_size(node->arena)))
-		return;
-	gen_pool_destroy(node->arena);
-	node->arena = NULL;
-	list_for_each_entry_safe(page, next, &node->chunks, lru) {
-		list_del(&page->lru);
-		ktrepl_chunk_free(node, page, page_private(page));
-	}
+	atomic_long_sub(bytes, &node->stat[from]);
+	atomic_long_add(bytes, &node->stat[to]);
 }

@@ -111,21 +111,25 @@ static const u8 *ktrepl_object_master(const struct ktrepl_object *obj)
 }
 
 /* A copy of the present contents on each node that is some CPU's home. */
-static void ktrepl_object_replicate(struct ktrepl_object *obj)
+static bool ktrepl_object_replicate(struct ktrepl_object *obj)
 {
 	struct ktrepl_object_copy *copy;
+	bool whole = true;
 	int nid;
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		if (!ktrepl_node_is_home(nid) ||
+		if (!ktrepl_node_wanted(nid) ||
+		    ktrepl_node_given_up(ktrepl_nodes[nid]) ||
 		    rcu_access_pointer(obj->copy[nid]))
 			continue;
 		copy = ktrepl_object_copy_alloc(obj, nid);
+		whole &= !!copy;
 		if (!copy)
 			continue;
 		memcpy(copy->data, ktrepl_object_master(obj), obj->size);
 		ktrepl_object_replace(obj, nid, copy);
 	}
+	return whole;
 }
 
 struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
@@ -152,8 +156,8 @@ struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
 	mutex_lock(&ktrepl_mutex);
 	ktrepl_object_replace(obj, NUMA_NO_NODE, copy);
 	list_add_tail(&obj->list, &ktrepl_objects);
-	if (ktrepl_is_on())
-		ktrepl_object_replicate(obj);
+	if (ktrepl_is_on() && !ktrepl_object_replicate(obj))
+		ktrepl_heal_soon();
 	mutex_unlock(&ktrepl_mutex);
 	return obj;
 }
@@ -212,10 +216,12 @@ int ktrepl_object_write(struct ktrepl_object *obj, size_t off, const void *src,
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		if (!rcu_access_pointer(obj->copy[nid]))
 			continue;
-		/* On failure the node goes on with the new master. */
+		/* On failure the node goes on with the new master for a time. */
 		copy[nid] = ktrepl_object_copy_alloc(obj, nid);
 		if (copy[nid])
 			memcpy(copy[nid]->data, master->data, obj->size);
+		else
+			ktrepl_heal_soon();
 	}
 	ktrepl_object_replace(obj, NUMA_NO_NODE, master);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
@@ -227,7 +233,7 @@ int ktrepl_object_write(struct ktrepl_object *obj, size_t off, const void *src,
 }
 EXPORT_SYMBOL_GPL(ktrepl_object_write);
 
-static void ktrepl_object_drop(struct ktrepl_object *obj)
+static void ktrepl_object_drop_copies(struct ktrepl_object *obj)
 {
 	int nid;
 
@@ -244,7 +250,7 @@ void ktrepl_object_free(struct ktrepl_object *obj)
 	list_del(&obj->list);
 	/* Readers that found the object before the caller unpublished it. */
 	synchronize_rcu();
-	ktrepl_object_drop(obj);
+	ktrepl_object_drop_copies(obj);
 	ktrepl_object_replace(obj, NUMA_NO_NODE, NULL);
 	mutex_unlock(&ktrepl_mutex);
 	kfree(obj);
@@ -252,23 +258,36 @@ void ktrepl_object_free(struct ktrepl_object *obj)
 EXPORT_SYMBOL_GPL(ktrepl_object_free);
 
 /**
- * ktrepl_objects_switch - make or drop the copies of all objects
- * @on: make
+ * ktrepl_objects_fill - make the copies that objects lack
+ *
+ * Context: Process context, ktrepl_mutex held.
+ * Return: true if nothing is missing.
+ */
+bool ktrepl_objects_fill(void)
+{
+	struct ktrepl_object *obj;
+	bool whole = true;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	list_for_each_entry(obj, &ktrepl_objects, list)
+		whole &= ktrepl_object_replicate(obj);
+	return whole;
+}
+
+/**
+ * ktrepl_objects_drop - drop the copies of all objects
  *
  * Context: Process context, ktrepl_mutex held.
  */
-void ktrepl_objects_switch(bool on)
+void ktrepl_objects_drop(void)
 {
 	struct ktrepl_object *obj;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	list_for_each_entry(obj, &ktrepl_objects, list) {
-		if (on)
-			ktrepl_object_replicate(obj);
-		else
-			ktrepl_object_drop(obj);
-	}
+	list_for_each_entry(obj, &ktrepl_objects, list)
+		ktrepl_object_drop_copies(obj);
 }
 
 /**

@@ -452,8 +452,10 @@ void ktrepl_page_retire(struct ktrepl_set *set, unsigned long index)
 }
 
 /**
- * ktrepl_pages_reset - all pages of a set are dead
+ * ktrepl_pages_reset - forget what has happened to the pages of a set
  * @set: the set
+ *
+ * Pages of executable memory are dead until they have been copied.
  *
  * Context: Process context; no node has a root.
  */
@@ -462,7 +464,10 @@ void ktrepl_pages_reset(struct ktrepl_set *set)
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-	bitmap_fill(set->dead, ktrepl_set_pages(set));
+	if (set->exec)
+		bitmap_fill(set->dead, ktrepl_set_pages(set));
+	else
+		bitmap_zero(set->dead, ktrepl_set_pages(set));
 	bitmap_zero(set->clean, ktrepl_set_pages(set));
 	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
 }
@@ -715,6 +720,23 @@ static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 		ktrepl_clone_entry(node, pmd, n_pmd, m_pmd, addr & PMD_MASK,
 				   PAGE_SHIFT);
 	return true;
+}
+
+/**
+ * ktrepl_leaf_is_split - has a node small leaves where the master has a large one?
+ * @node: the node, after ktrepl_node_map()
+ * @addr: kernel address, mapped by a large leaf of the master
+ *
+ * Context: Process context, ktrepl_mutex held.
+ * Return: true if so.
+ */
+bool ktrepl_leaf_is_split(const struct ktrepl_node *node, unsigned long addr)
+{
+	pmd_t *n = ktrepl_pmd(node->root, addr);
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	return n && pmd_present(*n) && !pmd_leaf(*n);
 }
 
 /**

@@ -12,6 +12,7 @@
 #define pr_fmt(fmt) "ktrepl: " fmt
 
 #include <linux/bug.h>
+#include <linux/kprobes.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/string.h>
@@ -44,30 +45,84 @@ void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 	}
 }
 
+/* The part of a poke that lies in one of its two pages. */
+static unsigned int ktrepl_poke_part(const struct ktrepl_poke *poke, int i,
+				     unsigned int *off)
+{
+	unsigned int first = min_t(unsigned int, poke->len,
+				   PAGE_SIZE - poke->offset);
+
+	*off = i ? 0 : poke->offset;
+	return i ? poke->len - first : first;
+}
+NOKPROBE_SYMBOL(ktrepl_poke_part);
+
 /* Is the copy that has just been written the same as the master? */
 static bool ktrepl_poke_equal(const struct ktrepl_poke *poke)
 {
-	unsigned int off = poke->offset, left = poke->len, len;
+	unsigned int off, len;
 	int i;
 
-	for (i = 0; i < 2 && left; i++, left -= len, off = 0) {
-		len = min_t(unsigned int, left, PAGE_SIZE - off);
-		if (poke->pages[i] != poke->master[i] &&
+	for (i = 0; i < 2; i++) {
+		len = ktrepl_poke_part(poke, i, &off);
+		if (len && poke->pages[i] != poke->master[i] &&
 		    memcmp(page_address(poke->pages[i]) + off,
 			   page_address(poke->master[i]) + off, len))
 			return false;
 	}
 	return true;
 }
+NOKPROBE_SYMBOL(ktrepl_poke_equal);
+
+static void ktrepl_poke_report(const struct ktrepl_poke *poke)
+{
+	struct ktrepl_diff diff = { .nid = poke->nid, .again = poke->again };
+	unsigned int off, len, i, n;
+	const u8 *want, *found;
+
+	for (i = 0; i < 2; i++) {
+		len = ktrepl_poke_part(poke, i, &off);
+		if (!len || poke->pages[i] == poke->master[i])
+			continue;
+		want = page_address(poke->master[i]) + off;
+		found = page_address(poke->pages[i]) + off;
+		for (n = 0; n < len && want[n] == found[n]; n++)
+			;
+		if (n == len)
+			continue;
+		diff.addr = poke->set[i]->start +
+			    (poke->index[i] << PAGE_SHIFT) + off + n;
+		diff.len = min_t(unsigned int, len - n, sizeof(diff.want));
+		memcpy(diff.want, want + n, diff.len);
+		memcpy(diff.found, found + n, diff.len);
+		ktrepl_diverged(&diff);
+	}
+}
+NOKPROBE_SYMBOL(ktrepl_poke_report);
+
+/*
+ * The copy that has just been written differs from the master.  The first time
+ * the caller writes it once more.  Later it is left to heal.c, which may sleep:
+ * the poke goes on with the next copy.
+ */
+static bool ktrepl_poke_again(struct ktrepl_poke *poke)
+{
+	ktrepl_poke_report(poke);
+	poke->again = !poke->again;
+	poke->synced = false;
+	return poke->again;
+}
+NOKPROBE_SYMBOL(ktrepl_poke_again);
 
 bool __ktrepl_poke_next(struct ktrepl_poke *poke)
 {
 	int i;
 
-	if (unlikely(!ktrepl_poke_equal(poke)))
-		ktrepl_broken("a copy differs from the master after a poke");
 	if (unlikely(ktrepl_info->sync_copies && !poke->synced))
 		ktrepl_broken("caches were not maintained for a copy");
+	if (unlikely(!ktrepl_poke_equal(poke)) && ktrepl_poke_again(poke))
+		return true;
+	poke->again = false;
 	poke->synced = false;
 
 	while (++poke->nid < ktrepl_nr_nodes) {

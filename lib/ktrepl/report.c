@@ -34,6 +34,31 @@ static unsigned long ktrepl_stat_read(int nid, int stat)
 	return atomic_long_read(&ktrepl_nodes[nid]->stat[stat]);
 }
 
+/* Pages of a node that is to have copies, but has none for lack of memory. */
+static unsigned long ktrepl_missing(int nid)
+{
+	struct ktrepl_set *set;
+	unsigned long nr = 0;
+
+	if (!ktrepl_is_on() || !ktrepl_node_wanted(nid))
+		return 0;
+	list_for_each_entry(set, &ktrepl_sets, list)
+		nr += ktrepl_set_missing(set, nid);
+	return nr + ktrepl_exec_missing(nid);
+}
+
+/* Copies of the image that are not in use since their master was writable. */
+static unsigned long ktrepl_stale(int nid)
+{
+	struct ktrepl_set *set;
+	unsigned long i, nr = 0;
+
+	list_for_each_entry(set, &ktrepl_sets, list)
+		for_each_set_bit(i, set->dead, ktrepl_set_pages(set))
+			nr += !!ktrepl_set_copy(set, nid, i);
+	return nr;
+}
+
 static void ktrepl_stats_node(struct seq_file *m, int nid)
 {
 	unsigned long kb[KTREPL_NR_SIZES], total = 0;
@@ -49,6 +74,8 @@ static void ktrepl_stats_node(struct seq_file *m, int nid)
 		seq_printf(m, "node %d %s %lu\n", nid, ktrepl_stat_names[i],
 			   i < KTREPL_NR_SIZES ? kb[i] :
 						 ktrepl_stat_read(nid, i));
+	seq_printf(m, "node %d missing_pages %lu\n", nid, ktrepl_missing(nid));
+	seq_printf(m, "node %d stale_pages %lu\n", nid, ktrepl_stale(nid));
 }
 
 static int stats_show(struct seq_file *m, void *unused)
@@ -85,6 +112,7 @@ static unsigned long ktrepl_set_copied(const struct ktrepl_set *set, int nid)
 static int sets_show(struct seq_file *m, void *unused)
 {
 	struct ktrepl_set *set;
+	unsigned long nr;
 	const char *sep;
 	int nid;
 
@@ -96,11 +124,11 @@ static int sets_show(struct seq_file *m, void *unused)
 			   (set->end - set->start) >> 10);
 		sep = "";
 		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-			if (!set->copy[nid])
+			nr = ktrepl_set_copied(set, nid);
+			if (!nr)
 				continue;
 			seq_printf(m, "%s%d:%lu", sep, nid,
-				   ktrepl_set_copied(set, nid)
-				   << (PAGE_SHIFT - 10));
+				   nr << (PAGE_SHIFT - 10));
 			sep = ",";
 		}
 		seq_puts(m, *sep ? "\n" : "-\n");
@@ -166,8 +194,11 @@ static ssize_t verify_write(struct file *file, const char __user *buf,
 	mutex_lock(&ktrepl_mutex);
 	ktrepl_verify(&res, NULL, true);
 	mutex_unlock(&ktrepl_mutex);
-	if (res.different)
-		pr_warn("%lu pages repaired\n", res.different);
+	if (res.different > res.doubtful)
+		pr_warn("%lu pages repaired\n", res.different - res.doubtful);
+	if (res.doubtful)
+		pr_warn("%lu copies agree against their original: left as they are\n",
+			res.doubtful);
 	return len;
 }
 

@@ -523,6 +523,17 @@ void ktrepl_roots_node_start(struct ktrepl_node *node)
 }
 
 /**
+ * ktrepl_roots_node_grow - another CPU is going to use a node
+ * @node: the node
+ *
+ * Context: Process context, ktrepl_mutex held.
+ */
+void ktrepl_roots_node_grow(struct ktrepl_node *node)
+{
+	node->want_ready = 16 + 4 * (cpumask_weight(&node->cpus) + 1);
+}
+
+/**
  * ktrepl_roots_start - let CPUs ask for their roots
  *
  * Context: Process context, cpus_read_lock and ktrepl_mutex held; no CPU has a

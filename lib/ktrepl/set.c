@@ -3,7 +3,9 @@
  * Registry of sets.
  *
  * Concurrency: sets come and go under ktrepl_mutex, except that those of
- * executable memory enter and leave the tree under ktrepl_exec_mutex (exec.c).
+ * executable memory come, and are marked gone, without it (exec.c).  A set that
+ * is gone is no longer found, and leaves the tree when it is freed: whoever
+ * frees executable memory may hold text_mutex, and cannot wait for memory.
  * Look-up by address is a maple tree walk under RCU, safe in NMI and under
  * kgdb; a set that may go away (not those of the image) is kept by whoever
  * found it through text_mutex, arch_ktrepl_lock() or ktrepl_pt_lock, all of
@@ -15,6 +17,7 @@
 #define pr_fmt(fmt) "ktrepl: " fmt
 
 #include <linux/bitmap.h>
+#include <linux/kprobes.h>
 #include <linux/maple_tree.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
@@ -40,6 +43,27 @@ struct page *ktrepl_master_page(unsigned long addr)
 	if (is_vmalloc_or_module_addr((void *)addr))
 		return vmalloc_to_page((void *)addr);
 	return virt_to_page((void *)addr);
+}
+
+/*
+ * A set that is gone stays in the tree until it is freed, and a new one may take
+ * its place, or a part of it.
+ */
+static int ktrepl_set_insert(struct ktrepl_set *set)
+{
+	MA_STATE(mas, &ktrepl_set_tree, set->start, set->end - 1);
+	struct ktrepl_set *old;
+	int err = 0;
+
+	mas_lock(&mas);
+	mas_for_each(&mas, old, set->end - 1)
+		if (!old->gone)
+			err = -EEXIST;
+	mas_set_range(&mas, set->start, set->end - 1);
+	if (!err)
+		err = mas_store_gfp(&mas, set, GFP_KERNEL);
+	mas_unlock(&mas);
+	return err;
 }
 
 /**
@@ -72,17 +96,9 @@ struct ktrepl_set *ktrepl_set_alloc(const char *name, enum ktrepl_kind kind,
 	set->end = end;
 	set->dead = bitmap_zalloc(ktrepl_set_pages(set), GFP_KERNEL);
 	set->clean = bitmap_zalloc(ktrepl_set_pages(set), GFP_KERNEL);
-	if (!set->dead || !set->clean) {
-		err = -ENOMEM;
-		goto free;
-	}
-	err = mtree_insert_range(&ktrepl_set_tree, start, end - 1, set,
-				 GFP_KERNEL);
-	if (err)
-		goto free;
-	return set;
-
-free:
+	err = set->dead && set->clean ? ktrepl_set_insert(set) : -ENOMEM;
+	if (!err)
+		return set;
 	bitmap_free(set->clean);
 	bitmap_free(set->dead);
 	kfree(set);
@@ -93,16 +109,23 @@ free:
  * ktrepl_set_forget - have a set no longer found by address
  * @set: the set
  *
- * Context: Process context; text_mutex may be held.
+ * Context: Process context.
+ * Return: false if there is no memory to change the tree.
  */
-void ktrepl_set_forget(const struct ktrepl_set *set)
+bool ktrepl_set_forget(const struct ktrepl_set *set)
 {
-	MA_STATE(mas, &ktrepl_set_tree, set->start, set->end - 1);
+	MA_STATE(mas, &ktrepl_set_tree, set->start, set->start);
+	const struct ktrepl_set *old;
+	bool done = true;
 
-	/* Unlike mtree_erase(), which leaves it there when memory is short. */
+	/* Another set may have taken a part of its place; see insertion. */
 	mas_lock(&mas);
-	mas_store_gfp(&mas, NULL, GFP_KERNEL | __GFP_NOFAIL);
+	mas_for_each(&mas, old, set->end - 1)
+		/* Without a pause of the lock: what was found stays. */
+		if (old == set && mas_store_gfp(&mas, NULL, GFP_NOWAIT))
+			done = false;
 	mas_unlock(&mas);
+	return done;
 }
 
 /**
@@ -127,7 +150,8 @@ void ktrepl_set_free(struct ktrepl_set *set)
 	ktrepl_pt_barrier();
 	bitmap_free(set->clean);
 	bitmap_free(set->dead);
-	kfree(set);
+	/* ktrepl_set_next() may be looking at it without any of these locks. */
+	kfree_rcu_mightsleep(set);
 }
 
 /**
@@ -163,7 +187,9 @@ void ktrepl_set_unregister(struct ktrepl_set *set)
 	lockdep_assert_held(&ktrepl_mutex);
 
 	list_del(&set->list);
-	ktrepl_set_forget(set);
+	WRITE_ONCE(set->gone, true);
+	while (!ktrepl_set_forget(set))
+		schedule_timeout_uninterruptible(1);
 	ktrepl_set_free(set);
 }
 
@@ -176,20 +202,28 @@ void ktrepl_set_unregister(struct ktrepl_set *set)
  */
 struct ktrepl_set *ktrepl_set_find(unsigned long addr)
 {
-	return mtree_load(&ktrepl_set_tree, addr);
+	struct ktrepl_set *set = mtree_load(&ktrepl_set_tree, addr);
+
+	return set && !READ_ONCE(set->gone) ? set : NULL;
 }
+NOKPROBE_SYMBOL(ktrepl_set_find);
 
 /**
  * ktrepl_set_next - look up the first set in a range of addresses
  * @addr: first address; on return, the first one behind the set
  * @last: last address
  *
- * Context: As for ktrepl_set_find().
+ * Context: As for ktrepl_set_find(), or rcu_read_lock() held.
  * Return: the set or NULL.
  */
 struct ktrepl_set *ktrepl_set_next(unsigned long *addr, unsigned long last)
 {
-	return mt_find(&ktrepl_set_tree, addr, last);
+	struct ktrepl_set *set;
+
+	do {
+		set = mt_find(&ktrepl_set_tree, addr, last);
+	} while (set && READ_ONCE(set->gone));
+	return set;
 }
 
 /**
@@ -207,109 +241,270 @@ struct page *ktrepl_set_copy(const struct ktrepl_set *set, int nid,
 {
 	struct page **pages = READ_ONCE(set->copy[nid]);
 
-	return pages ? pages[index] : NULL;
+	return pages ? READ_ONCE(pages[index]) : NULL;
+}
+NOKPROBE_SYMBOL(ktrepl_set_copy);
+
+/**
+ * ktrepl_set_array - have a node's copies of a set listed
+ * @set:  the set
+ * @node: the node
+ *
+ * Context: Process context, ktrepl_mutex held.
+ * Return: false if there is no memory for the list, which is counted.
+ */
+bool ktrepl_set_array(struct ktrepl_set *set, struct ktrepl_node *node)
+{
+	struct page **pages = set->copy[node->nid];
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if (pages)
+		return true;
+	pages = kvcalloc(ktrepl_set_pages(set), sizeof(*pages),
+			 GFP_KERNEL | __GFP_NOWARN);
+	if (!pages) {
+		atomic_long_inc(&node->stat[KTREPL_STAT_PAGE_FAIL]);
+		return false;
+	}
+	/* Pairs with READ_ONCE() in ktrepl_set_copy(). */
+	smp_store_release(&set->copy[node->nid], pages);
+	return true;
+}
+
+/* Is a page to have a copy on a node? Not where its master is. */
+static bool ktrepl_set_away(const struct ktrepl_set *set, int nid,
+			    unsigned long addr)
+{
+	return ktrepl_page_node(ktrepl_master_page(addr)) != nid;
 }
 
 /* Allocates adjoining copies of the pages of one leaf, all or none. */
-static unsigned long ktrepl_set_take(struct ktrepl_set *set,
-				     struct ktrepl_node *node,
-				     struct page **pages, unsigned long addr,
-				     unsigned long size)
+static bool ktrepl_reserve(struct ktrepl_set *set, struct ktrepl_node *node,
+			   struct page **fresh, unsigned long addr,
+			   unsigned long size)
 {
 	unsigned long index = ktrepl_set_index(set, addr), i;
 	struct page *copy;
 
+	if (node->starved)
+		return false;
 	copy = ktrepl_alloc(node, ktrepl_set_stat(set), size);
+	node->starved = !copy && size == PAGE_SIZE;
 	if (!copy)
-		return 0;
+		return false;
 	for (i = 0; i < size >> PAGE_SHIFT; i++)
-		pages[index + i] = copy + i;
-	return size >> PAGE_SHIFT;
+		fresh[index + i] = copy + i;
+	return true;
 }
 
 /*
- * The part of a leaf that lies in the set.  A large leaf is split on the node
- * when there is no memory in one piece for it, or not all of it is in the set.
+ * Has a node a table for leaves of its own there?  A live node gets one that
+ * was not to be had before.
  */
-static unsigned long ktrepl_set_take_leaf(struct ktrepl_set *set,
-					  struct ktrepl_node *node,
-					  struct page **pages,
-					  unsigned long addr,
-					  unsigned long size,
-					  unsigned long leaf)
+static bool ktrepl_reserve_table(struct ktrepl_set *set,
+				 struct ktrepl_node *node, unsigned long addr)
 {
-	unsigned long done = 0, end = addr + size;
+	if (!set->mapped)
+		return true;
+	return node->live ? ktrepl_node_cover(node, addr) :
+			    ktrepl_leaf_private(node, addr);
+}
 
-	if (size == leaf)
-		done = ktrepl_set_take(set, node, pages, addr, size);
-	if (done || leaf == PAGE_SIZE)
-		return done;
-	if (set->mapped && !ktrepl_leaf_split(node, addr))
-		return 0;
+/* How many pages of a part of a set have a copy on a node? */
+static unsigned long ktrepl_set_copies(const struct ktrepl_set *set, int nid,
+				       unsigned long addr, unsigned long size)
+{
+	unsigned long i = ktrepl_set_index(set, addr), nr = 0;
+	unsigned long end = i + (size >> PAGE_SHIFT);
+
+	for (; i < end; i++)
+		nr += !!ktrepl_set_copy(set, nid, i);
+	return nr;
+}
+
+/* May a node have small leaves in place of the master's large one? */
+static bool ktrepl_reserve_small(struct ktrepl_set *set,
+				 struct ktrepl_node *node, unsigned long addr)
+{
+	if (!set->mapped || ktrepl_leaf_is_split(node, addr))
+		return true;
+	return !node->live && ktrepl_leaf_split(node, addr);
+}
+
+/*
+ * The part of a leaf that lies in the set.  Where there is no memory in one
+ * piece, or not all of the leaf is in the set, an architecture may allow for
+ * small leaves in its place on the node; but not while CPUs are on it.
+ */
+static bool ktrepl_reserve_leaf(struct ktrepl_set *set,
+				struct ktrepl_node *node, struct page **fresh,
+				unsigned long addr, unsigned long size,
+				unsigned long leaf)
+{
+	unsigned long end = addr + size;
+	bool any = false;
+
+	if (size == leaf &&
+	    !ktrepl_set_copies(set, node->nid, addr, size) &&
+	    ktrepl_reserve(set, node, fresh, addr, size))
+		return true;
+	if (leaf != PAGE_SIZE && !ktrepl_reserve_small(set, node, addr))
+		return false;
 	for (; addr < end; addr += PAGE_SIZE)
-		done += ktrepl_set_take(set, node, pages, addr, PAGE_SIZE);
-	return done;
+		if (!ktrepl_set_copies(set, node->nid, addr, PAGE_SIZE))
+			any |= ktrepl_reserve(set, node, fresh, addr,
+					      PAGE_SIZE);
+	return any;
 }
 
 /**
- * ktrepl_set_populate - make the copies of a set on a node
+ * ktrepl_set_reserve - memory for the copies that a set lacks on a node
  * @set: the set
  * @nid: the node
  *
  * Pages whose master is on the node already, and those for which there is no
  * memory or no table, are left to the master.
  *
- * Context: Process context, ktrepl_mutex held, takes text_mutex.
- * Return: number of pages that have a copy now.
+ * Context: Process context, ktrepl_mutex held.
+ * Return: pages for ktrepl_set_publish(), NULL if there are none.
  */
-unsigned long ktrepl_set_populate(struct ktrepl_set *set, int nid)
+struct page **ktrepl_set_reserve(struct ktrepl_set *set, int nid)
 {
-	unsigned long addr, size, done = 0, i, nr = ktrepl_set_pages(set);
 	struct ktrepl_node *node = ktrepl_nodes[nid];
-	struct page **pages;
+	unsigned long addr, size, leaf;
+	struct page **fresh;
+	bool any = false;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	if (set->copy[nid])
-		return 0;
-	pages = kvcalloc(nr, sizeof(*pages), GFP_KERNEL | __GFP_NOWARN);
-	if (!pages) {
+	node->starved = false;
+	fresh = kvcalloc(ktrepl_set_pages(set), sizeof(*fresh),
+			 GFP_KERNEL | __GFP_NOWARN);
+	if (!fresh) {
 		atomic_long_inc(&node->stat[KTREPL_STAT_PAGE_FAIL]);
-		return 0;
+		return NULL;
 	}
-
 	for (addr = set->start; addr < set->end; addr += size) {
-		unsigned long leaf = ktrepl_leaf_size(addr);
-
+		leaf = ktrepl_leaf_size(addr);
 		size = min(ALIGN(addr + 1, leaf), set->end) - addr;
-		if (ktrepl_page_node(ktrepl_master_page(addr)) == nid ||
-		    (set->mapped && !ktrepl_leaf_private(node, addr)))
-			continue;
-		done += ktrepl_set_take_leaf(set, node, pages, addr, size,
-					     leaf);
+		if (ktrepl_set_away(set, nid, addr) &&
+		    ktrepl_reserve_table(set, node, addr) &&
+		    ktrepl_set_array(set, node))
+			any |= ktrepl_reserve_leaf(set, node, fresh, addr, size,
+						   leaf);
 		cond_resched();
 	}
-	if (!done) {
-		kvfree(pages);
-		return 0;
-	}
+	if (any)
+		return fresh;
+	kvfree(fresh);
+	return NULL;
+}
 
-	/*
-	 * Pokes write the copies from now on: one that comes before the copying
-	 * of its page is in the master by then, one that comes after writes
-	 * both.  arch_ktrepl_write() lets none come in between.
-	 */
-	mutex_lock(&text_mutex);
-	/* Pairs with READ_ONCE() in ktrepl_set_copy(). */
-	smp_store_release(&set->copy[nid], pages);
-	for (i = 0; i < nr; i++) {
-		if (pages[i])
-			arch_ktrepl_write(pages[i], 0, (void *)set->start +
-					  (i << PAGE_SHIFT), PAGE_SIZE);
+/**
+ * ktrepl_set_publish - fill copies, and have pokes write them from now on
+ * @set:   the set
+ * @nid:   the node; no CPU is on it, unless the set is not mapped
+ * @fresh: from ktrepl_set_reserve(), freed here; or NULL
+ *
+ * Context: Process context, ktrepl_mutex held, takes text_mutex.
+ */
+void ktrepl_set_publish(struct ktrepl_set *set, int nid, struct page **fresh)
+{
+	unsigned long i, nr = ktrepl_set_pages(set);
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	for (i = 0; fresh && i < nr; i++) {
+		if (!fresh[i])
+			continue;
+		/*
+		 * A poke that comes before the copying of a page is in the
+		 * master by then, one that comes after writes both.
+		 * arch_ktrepl_write() lets none come in between.
+		 */
+		mutex_lock(&text_mutex);
+		/* Pairs with READ_ONCE() in ktrepl_set_copy(). */
+		WRITE_ONCE(set->copy[nid][i], fresh[i]);
+		arch_ktrepl_write(fresh[i], 0, (void *)set->start +
+				  (i << PAGE_SHIFT), PAGE_SIZE);
+		mutex_unlock(&text_mutex);
 		cond_resched();
 	}
+	kvfree(fresh);
+}
+
+/**
+ * ktrepl_set_missing - how many pages go without a copy for lack of memory
+ * @set: the set
+ * @nid: the node
+ *
+ * Context: Process context, ktrepl_mutex held.
+ * Return: number of pages whose master is elsewhere.
+ */
+unsigned long ktrepl_set_missing(struct ktrepl_set *set, int nid)
+{
+	unsigned long i, nr = 0;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	for (i = 0; i < ktrepl_set_pages(set); i++)
+		nr += !ktrepl_set_copy(set, nid, i) &&
+		      ktrepl_set_away(set, nid, set->start + (i << PAGE_SHIFT));
+	return nr;
+}
+
+/* Pokes and walks that may use a copy end; none finds it any more. */
+static void ktrepl_set_unlist(struct page **slot)
+{
+	unsigned long flags;
+
+	mutex_lock(&text_mutex);
+	flags = arch_ktrepl_lock();
+	WRITE_ONCE(*slot, NULL);
+	arch_ktrepl_unlock(flags);
 	mutex_unlock(&text_mutex);
-	return done;
+	ktrepl_pt_barrier();
+}
+
+/* The image: all of the leaf, as a part of it cannot be another page's. */
+static void ktrepl_set_retire_leaf(struct ktrepl_set *set, int nid,
+				   unsigned long index)
+{
+	unsigned long addr = set->start + (index << PAGE_SHIFT), i, end;
+	unsigned long leaf = ktrepl_leaf_size(addr);
+
+	end = ktrepl_set_index(set, min(ALIGN(addr + 1, leaf), set->end) - 1);
+	i = ktrepl_set_index(set, max(ALIGN_DOWN(addr, leaf), set->start));
+	for (; i <= end; i++) {
+		if (!ktrepl_set_copy(set, nid, i))
+			continue;
+		ktrepl_set_unlist(&set->copy[nid][i]);
+		ktrepl_stat_move(ktrepl_nodes[nid], KTREPL_STAT_RESIDENT,
+				 KTREPL_STAT_RETIRED, PAGE_SIZE);
+	}
+}
+
+/**
+ * ktrepl_set_retire - take the memory behind a copy out of use
+ * @set:   the set
+ * @nid:   the node; no CPU is on it, unless @set is of executable memory
+ * @index: page within the set
+ *
+ * The memory is kept until replication is switched off.
+ *
+ * Context: Process context, ktrepl_mutex held, takes text_mutex.
+ */
+void ktrepl_set_retire(struct ktrepl_set *set, int nid, unsigned long index)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if (!ktrepl_set_copy(set, nid, index))
+		return;
+	if (set->exec)
+		ktrepl_exec_retire(set, nid, index);
+	else
+		ktrepl_set_retire_leaf(set, nid, index);
 }
 
 /**
@@ -328,12 +523,16 @@ void ktrepl_set_depopulate(struct ktrepl_set *set, int nid)
 
 	if (!pages)
 		return;
-	/* Who holds neither lock any more has seen its last of the copies. */
+	/*
+	 * Whoever uses a copy holds text_mutex, arch_ktrepl_lock() or
+	 * ktrepl_pt_lock: past all three nobody does.
+	 */
 	mutex_lock(&text_mutex);
 	flags = arch_ktrepl_lock();
 	WRITE_ONCE(set->copy[nid], NULL);
 	arch_ktrepl_unlock(flags);
 	mutex_unlock(&text_mutex);
+	ktrepl_pt_barrier();
 
 	for (i = 0; i < ktrepl_set_pages(set); i++)
 		if (pages[i])

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Healing: what is missing for lack of memory, and copies that differ.
+ *
+ * Shortage.  A node that could get no tables uses another one, and a page that
+ * could get no copy uses the master.  While anything is missing the work item
+ * tries again twice a second, and at once when ktrepl.mem_max is raised.
+ *
+ * Divergence.  A poke compares every copy that it writes with the master.  If
+ * they differ,
+ *
+ *	the poke writes the same bytes to the copy once more, and compares,
+ *	the work item writes all of the page to the copy, and compares,
+ *	the work item takes the page of memory out of use, and makes a new copy,
+ *	after KTREPL_STRIKES such pages the node gives up its copies,
+ *	when no node with copies is left, replication is switched off.
+ *
+ * Each step is reported, and each later divergence again.
+ *
+ * A poke may run under kgdb or, on some architectures, under a raw spinlock:
+ * what it has found is left in a few slots, and reported by the work item.
+ */
+
+#define pr_fmt(fmt) "ktrepl: " fmt
+
+#include <linux/atomic.h>
+#include <linux/cpu.h>
+#include <linux/irq_work.h>
+#include <linux/kprobes.h>
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/workqueue.h>
+
+#include <trace/events/ktrepl.h>
+
+#include "internal.h"
+
+#define KTREPL_HEAL_PERIOD	(HZ / 2)
+
+/* === The work item ======================================================= */
+
+static void ktrepl_heal_fn(struct work_struct *work);
+
+static DECLARE_DELAYED_WORK(ktrepl_heal_work, ktrepl_heal_fn);
+
+static void ktrepl_heal_irq_fn(struct irq_work *work)
+{
+	mod_delayed_work(system_unbound_wq, &ktrepl_heal_work, 0);
+}
+
+static struct irq_work ktrepl_heal_irq = IRQ_WORK_INIT_HARD(ktrepl_heal_irq_fn);
+
+/**
+ * ktrepl_heal_kick - look for something to heal now
+ *
+ * Context: Any, NMI and kgdb included.
+ */
+void ktrepl_heal_kick(void)
+{
+	irq_work_queue(&ktrepl_heal_irq);
+}
+NOKPROBE_SYMBOL(ktrepl_heal_kick);
+
+/**
+ * ktrepl_heal_soon - something is missing: try again some time
+ *
+ * Context: Any but NMI.
+ */
+void ktrepl_heal_soon(void)
+{
+	queue_delayed_work(system_unbound_wq, &ktrepl_heal_work,
+			   KTREPL_HEAL_PERIOD);
+}
+
+/**
+ * ktrepl_heal_flush - wait for the work that has been asked for
+ *
+ * Context: Process context, ktrepl_mutex not held.
+ */
+void ktrepl_heal_flush(void)
+{
+	irq_work_sync(&ktrepl_heal_irq);
+	flush_delayed_work(&ktrepl_heal_work);
+}
+
+/* === A broken invariant ================================================== */
+
+/* Why replication is switched off for this boot, or NULL; set once. */
+const char *ktrepl_broken_why;
+
+/**
+ * ktrepl_broken - an invariant does not hold: switch off, for this boot
+ * @why: what; not copied
+ *
+ * One report; the machine goes on from the master.  Whatever changes the state
+ * next looks at ktrepl_broken_why first: a concurrent switch cannot hide it.
+ *
+ * Context: Any, NMI and kgdb included.
+ */
+void ktrepl_broken(const char *why)
+{
+	if (cmpxchg(&ktrepl_broken_why, NULL, why))
+		return;
+	WARN(1, pr_fmt("broken: %s; switching off\n"), why);
+	ktrepl_heal_kick();
+}
+NOKPROBE_SYMBOL(ktrepl_broken);
+
+/* === Shortage ============================================================ */
+
+/* Copies of the image that a live node could not get before. */
+static bool ktrepl_node_complete(struct ktrepl_node *node)
+{
+	struct ktrepl_set *set;
+	struct page **fresh;
+
+	if (!node->incomplete)
+		return true;
+	node->incomplete = false;
+	list_for_each_entry(set, &ktrepl_sets, list) {
+		fresh = ktrepl_set_reserve(set, node->nid);
+		/* Nobody looks on while copies are filled and mapped. */
+		if (fresh && node->root)
+			ktrepl_node_detach(node);
+		ktrepl_set_publish(set, node->nid, fresh);
+		node->incomplete |= ktrepl_set_missing(set, node->nid);
+	}
+	if (!node->live) {
+		/* Tables are there: this changes leaves only. */
+		ktrepl_node_install(node);
+		WRITE_ONCE(node->live, true);
+	}
+	return !node->incomplete;
+}
+
+static bool ktrepl_fill_node(struct ktrepl_node *node)
+{
+	if (ktrepl_node_given_up(node))
+		return true;
+	node->starved = false;
+	return node->live ? ktrepl_node_complete(node) :
+			    ktrepl_node_build(node);
+}
+
+/**
+ * ktrepl_fill - make what there is no table or no copy of yet
+ *
+ * Context: Process context, cpus_read_lock and ktrepl_mutex held; replication
+ * is on.
+ * Return: true if nothing is missing.
+ */
+bool ktrepl_fill(void)
+{
+	bool whole = true;
+	int nid;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_node_wanted(nid))
+			whole &= ktrepl_fill_node(ktrepl_nodes[nid]);
+	whole &= ktrepl_objects_fill();
+	ktrepl_place_cpus();
+	whole &= ktrepl_exec_scan(true);
+	return whole;
+}
+
+/* === Divergence ========================================================== */
+
+static atomic_long_t ktrepl_nr_diverged;
+
+/**
+ * ktrepl_heal_show - for debugfs
+ * @m: where to write
+ *
+ * Context: Any.
+ */
+void ktrepl_heal_show(struct seq_file *m)
+{
+	seq_printf(m, "diverged %ld\n", atomic_long_read(&ktrepl_nr_diverged));
+}
+
+/* What pokes have found, until the work item has dealt with it. */
+enum { KTREPL_SLOT_FREE, KTREPL_SLOT_BUSY, KTREPL_SLOT_FULL };
+
+static struct ktrepl_slot {
+	atomic_t state;
+	struct ktrepl_diff diff;
+} ktrepl_slots[16];
+
+static atomic_t ktrepl_slots_lost;
+
+/**
+ * ktrepl_diverged - a copy differs, or differed, from the master
+ * @diff: what was found; copied
+ *
+ * Context: Any, NMI and kgdb included.
+ */
+void ktrepl_diverged(const struct ktrepl_diff *diff)
+{
+	int i;
+
+	atomic_long_inc(&ktrepl_nr_diverged);
+	for (i = 0; i < ARRAY_SIZE(ktrepl_slots); i++) {
+		struct ktrepl_slot *slot = &ktrepl_slots[i];
+
+		if (atomic_cmpxchg(&slot->state, KTREPL_SLOT_FREE,
+				   KTREPL_SLOT_BUSY) != KTREPL_SLOT_FREE)
+			continue;
+		slot->diff = *diff;
+		/* Pairs with ktrepl_heal_slots(). */
+		atomic_set_release(&slot->state, KTREPL_SLOT_FULL);
+		ktrepl_heal_kick();
+		return;
+	}
+	atomic_inc(&ktrepl_slots_lost);
+	ktrepl_heal_kick();
+}
+NOKPROBE_SYMBOL(ktrepl_diverged);
+
+/* Do copies remain anywhere? */
+static bool ktrepl_any_node_left(void)
+{
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_node_wanted(nid) && ktrepl_nodes[nid]->live &&
+		    !test_bit(nid, ktrepl_masters))
+			return true;
+	return false;
+}
+
+/**
+ * ktrepl_retire - a copy does not keep what is written to it
+ * @set:   the set
+ * @nid:   node of the copy
+ * @index: page within the set
+ *
+ * Its memory is used no more, and the next attempt to heal takes other memory.
+ *
+ * Context: Process context, cpus_read_lock and ktrepl_mutex held.
+ */
+void ktrepl_retire(struct ktrepl_set *set, int nid, unsigned long index)
+{
+	struct ktrepl_node *node = ktrepl_nodes[nid];
+	bool detach = node->live && node->root && !set->exec;
+
+	pr_err("node %d: the copy of %lx does not keep what is written: its memory is taken out of use\n",
+	       nid, set->start + (index << PAGE_SHIFT));
+	if (detach)
+		ktrepl_node_detach(node);
+	ktrepl_set_retire(set, nid, index);
+	if (detach) {
+		ktrepl_node_install(node);
+		WRITE_ONCE(node->live, true);
+	}
+	if (!set->exec)
+		node->incomplete = true;
+	if (++node->strikes < KTREPL_STRIKES)
+		return;
+	pr_err("node %d: %u such pages: it uses no copies any more\n", nid,
+	       node->strikes);
+	ktrepl_node_detach(node);
+	if (!ktrepl_any_node_left())
+		ktrepl_broken("no node keeps its copies");
+}
+
+/* Copies that still differ after they have been written as a whole. */
+static void ktrepl_heal_page(unsigned long addr)
+{
+	DECLARE_BITMAP(differ, KTREPL_MAX_NODES);
+	struct ktrepl_set *set = ktrepl_set_find(addr);
+	unsigned long index;
+	int nid;
+
+	if (!set)
+		return;
+	index = ktrepl_set_index(set, addr);
+	ktrepl_set_repair(set, index, differ);
+	for_each_set_bit(nid, differ, KTREPL_MAX_NODES)
+		ktrepl_retire(set, nid, index);
+}
+
+static void ktrepl_diff_report(const struct ktrepl_diff *diff)
+{
+	pr_err("node %d: the copy of %lx (%pS) has %*ph instead of %*ph%s\n",
+	       diff->nid, diff->addr, (void *)diff->addr, diff->len,
+	       diff->found, diff->len, diff->want,
+	       diff->again ? ", also when written again" : "; written again");
+}
+
+static void ktrepl_heal_slots(void)
+{
+	struct ktrepl_verify res = { };
+	struct ktrepl_diff diff;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(ktrepl_slots); i++) {
+		struct ktrepl_slot *slot = &ktrepl_slots[i];
+
+		/* Pairs with ktrepl_diverged(). */
+		if (atomic_read_acquire(&slot->state) != KTREPL_SLOT_FULL)
+			continue;
+		diff = slot->diff;
+		atomic_set_release(&slot->state, KTREPL_SLOT_FREE);
+		ktrepl_diff_report(&diff);
+		if (diff.again)
+			ktrepl_heal_page(diff.addr);
+	}
+	if (!atomic_xchg(&ktrepl_slots_lost, 0))
+		return;
+	ktrepl_verify(&res, NULL, true);
+	pr_err("more copies differed than could be noted: %lu pages made equal\n",
+	       res.different - res.doubtful);
+}
+
+static void ktrepl_heal_fn(struct work_struct *work)
+{
+	cpus_read_lock();
+	mutex_lock(&ktrepl_mutex);
+	if (ktrepl_is_on())
+		ktrepl_heal_slots();
+	ktrepl_settle();
+	if (ktrepl_is_on() && !ktrepl_fill())
+		ktrepl_heal_soon();
+	mutex_unlock(&ktrepl_mutex);
+	cpus_read_unlock();
+}
