@@ -79,7 +79,8 @@ static inline void ktrepl_test_populate(struct ktrepl_set *set)
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		if (ktrepl_nodes[nid])
-			ktrepl_set_populate(set, nid);
+			ktrepl_set_publish(set, nid,
+					   ktrepl_set_reserve(set, nid));
 }
 
 static inline void ktrepl_test_set_make(struct kunit *test,

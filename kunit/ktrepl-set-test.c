@@ -116,6 +116,7 @@ static void ktrepl_set_shortage(struct kunit *test)
 {
 	unsigned long max = ktrepl_param_mem_max;
 	struct ktrepl_test_set t = { };
+	unsigned long missing = 0;
 	long failures = 0;
 	int nid;
 
@@ -131,8 +132,14 @@ static void ktrepl_set_shortage(struct kunit *test)
 		if (ktrepl_nodes[nid])
 			failures += atomic_long_read(&ktrepl_nodes[nid]->stat
 						     [KTREPL_STAT_PAGE_FAIL]);
+	mutex_lock(&ktrepl_mutex);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid])
+			missing = max(missing, ktrepl_set_missing(t.set, nid));
+	mutex_unlock(&ktrepl_mutex);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_copies(t.set, 0), 0);
-	KUNIT_EXPECT_GE(test, failures, KTREPL_TEST_PAGES);
+	KUNIT_EXPECT_GE(test, failures, 1);
+	KUNIT_EXPECT_EQ(test, missing, KTREPL_TEST_PAGES);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
 	ktrepl_test_set_drop(&t);
 	WRITE_ONCE(ktrepl_param_mem_max, max);

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Shortage and divergence heal by themselves, and are reported meanwhile.
+ *
+ * On live kernel text: run the suite again after the boot, see
+ * ktrepl-text-test.c.
+ */
+
+#include <linux/cpu.h>
+#include <linux/delay.h>
+#include <linux/device.h>
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/sizes.h>
+#include <linux/smp.h>
+
+#include "common.h"
+
+extern enum ktrepl_state ktrepl_state;
+
+static int ktrepl_heal_init(struct kunit *test)
+{
+	ktrepl_test_on(test);
+	test->priv = (void *)ktrepl_param_mem_max;
+	return 0;
+}
+
+static void ktrepl_heal_exit(struct kunit *test)
+{
+	if (!ktrepl_info || ktrepl_info->refuse)
+		return;
+	ktrepl_disable();
+	WRITE_ONCE(ktrepl_param_mem_max, (unsigned long)test->priv);
+	ktrepl_enable();
+}
+
+/* === Shortage ============================================================ */
+
+/* From an IPI: does the CPU's own root lead to memory of its home? */
+static void ktrepl_heal_ask(void *local)
+{
+	unsigned long addr = (unsigned long)ktrepl_info->marker;
+	int nid = ktrepl_node_home(ktrepl_cpu_node(smp_processor_id()));
+	struct ktrepl_walk w;
+
+	*(int *)local += ktrepl_walk(arch_ktrepl_cpu_root(), addr, nid, &w) &&
+			 page_to_nid(pfn_to_page(w.pfn)) == nid;
+}
+
+static int ktrepl_heal_local_cpus(void)
+{
+	int cpu, local = 0;
+
+	cpus_read_lock();
+	for_each_online_cpu(cpu)
+		smp_call_function_single(cpu, ktrepl_heal_ask, &local, true);
+	cpus_read_unlock();
+	return local;
+}
+
+static unsigned long ktrepl_heal_missing(void)
+{
+	struct ktrepl_set *set;
+	unsigned long nr = 0;
+	int nid;
+
+	mutex_lock(&ktrepl_mutex);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		if (!ktrepl_node_wanted(nid))
+			continue;
+		list_for_each_entry(set, &ktrepl_sets, list)
+			nr += ktrepl_set_missing(set, nid);
+		nr += ktrepl_exec_missing(nid);
+	}
+	mutex_unlock(&ktrepl_mutex);
+	return nr;
+}
+
+static void ktrepl_heal_expect_whole(struct kunit *test)
+{
+	struct ktrepl_verify res = ktrepl_test_verify(false);
+
+	KUNIT_EXPECT_EQ(test, ktrepl_heal_missing(), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_heal_local_cpus(), num_online_cpus());
+	KUNIT_EXPECT_GT(test, res.compared, 0);
+	KUNIT_EXPECT_EQ(test, res.different, 0);
+}
+
+/* Switches on with no more memory than @cap. */
+static void ktrepl_heal_starve(struct kunit *test, unsigned long cap)
+{
+	ktrepl_disable();
+	WRITE_ONCE(ktrepl_param_mem_max, cap);
+	KUNIT_ASSERT_EQ(test, ktrepl_enable(), 0);
+	KUNIT_EXPECT_GT(test, ktrepl_heal_missing(), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+}
+
+/* Within the second that it may take. */
+static void ktrepl_heal_wait(void)
+{
+	msleep(600);
+	ktrepl_heal_flush();
+}
+
+static const unsigned long ktrepl_heal_caps[] = {
+	1, PAGE_SIZE, 8 * PAGE_SIZE, 64 * PAGE_SIZE, SZ_1M + SZ_64K,
+};
+
+/* Memory is there again: no one switches, no CPU comes or goes. */
+static void ktrepl_heal_shortage(struct kunit *test)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(ktrepl_heal_caps); i++) {
+		ktrepl_heal_starve(test, ktrepl_heal_caps[i]);
+		WRITE_ONCE(ktrepl_param_mem_max, 0);
+		ktrepl_heal_wait();
+		ktrepl_heal_expect_whole(test);
+	}
+}
+
+/* Step by step, under CPUs that run on what there is already. */
+static void ktrepl_heal_steps(struct kunit *test)
+{
+	unsigned long cap, before, missing;
+
+	ktrepl_heal_starve(test, 64 * PAGE_SIZE);
+	before = ktrepl_heal_missing();
+	for (cap = SZ_512K; cap < SZ_32M; cap *= 2) {
+		WRITE_ONCE(ktrepl_param_mem_max, cap);
+		ktrepl_heal_kick();
+		ktrepl_heal_flush();
+		missing = ktrepl_heal_missing();
+		KUNIT_EXPECT_LE(test, missing, before);
+		KUNIT_EXPECT_LE(test, ktrepl_test_bytes(), cap);
+		KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+		before = missing;
+	}
+	WRITE_ONCE(ktrepl_param_mem_max, 0);
+	ktrepl_heal_wait();
+	ktrepl_heal_expect_whole(test);
+}
+
+/* A CPU comes to a node that could get no tables, but now can. */
+static void ktrepl_heal_cpu(struct kunit *test)
+{
+	struct device *cpu = get_cpu_device(num_online_cpus() - 1);
+
+	if (!cpu || cpu->offline_disabled)
+		kunit_skip(test, "requires a CPU that can go");
+	ktrepl_heal_starve(test, PAGE_SIZE);
+	WRITE_ONCE(ktrepl_param_mem_max, 0);
+	KUNIT_ASSERT_EQ(test, device_offline(cpu), 0);
+	KUNIT_ASSERT_EQ(test, device_online(cpu), 0);
+	ktrepl_heal_wait();
+	ktrepl_heal_expect_whole(test);
+}
+
+/* === Divergence ========================================================== */
+
+/* A page of text with its copies, and bytes in it that mean nothing. */
+static struct ktrepl_set *ktrepl_heal_set(unsigned long *index)
+{
+	unsigned long addr = (unsigned long)ktrepl_info->marker;
+	struct ktrepl_set *set = ktrepl_set_find(addr);
+
+	*index = ktrepl_set_index(set, addr);
+	return set;
+}
+
+static void ktrepl_heal_write(struct page *page, u32 val)
+{
+	mutex_lock(&text_mutex);
+	arch_ktrepl_write(page, offset_in_page(ktrepl_info->marker), &val,
+			  sizeof(val));
+	mutex_unlock(&text_mutex);
+}
+
+static int ktrepl_heal_first_copy(struct ktrepl_set *set, unsigned long index)
+{
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_set_copy(set, nid, index))
+			return nid;
+	return NUMA_NO_NODE;
+}
+
+/* A poke whose stores do not reach the first copy, @times times. */
+static void ktrepl_heal_lossy_poke(struct kunit *test, int times)
+{
+	u32 *marker = ktrepl_info->marker, new = arch_ktrepl_marker_code(79);
+	unsigned int off = offset_in_page(marker);
+	struct ktrepl_poke poke = { };
+	struct page *lossy = NULL;
+	int nr = 0;
+
+	mutex_lock(&text_mutex);
+	poke.pages[0] = ktrepl_master_page((unsigned long)marker);
+	ktrepl_poke_first(&poke, (unsigned long)marker, sizeof(new));
+	do {
+		if (nr++ == 1)
+			lossy = poke.pages[0];
+		if (poke.pages[0] != lossy || times-- <= 0)
+			arch_ktrepl_write(poke.pages[0], off, &new,
+					  sizeof(new));
+		poke.synced = true;
+	} while (ktrepl_poke_next(&poke));
+	mutex_unlock(&text_mutex);
+	KUNIT_EXPECT_NOT_NULL(test, lossy);
+}
+
+/* Once: mended by the poke. Twice: by the work item. And again after that. */
+static void ktrepl_heal_poke(struct kunit *test)
+{
+	u32 old = *(u32 *)ktrepl_info->marker;
+	int times;
+
+	for (times = 1; times <= 3; times++) {
+		ktrepl_heal_lossy_poke(test, times);
+		/* What the poke cannot mend, the work item may have by now. */
+		if (times > 1)
+			ktrepl_heal_flush();
+		KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+		KUNIT_EXPECT_TRUE(test, ktrepl_is_on());
+		KUNIT_EXPECT_EQ(test, ktrepl_poke(ktrepl_info->marker, &old,
+						  sizeof(old)), 0);
+	}
+	ktrepl_heal_expect_whole(test);
+}
+
+/* All copies but one differ: they are mended. */
+static void ktrepl_heal_copies(struct kunit *test)
+{
+	int nid, first, bad = 0;
+	struct ktrepl_verify res;
+	struct ktrepl_set *set;
+	unsigned long index;
+
+	set = ktrepl_heal_set(&index);
+	first = ktrepl_heal_first_copy(set, index);
+	for (nid = first + 1; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_set_copy(set, nid, index)) {
+			ktrepl_heal_write(ktrepl_set_copy(set, nid, index),
+					  arch_ktrepl_marker_code(80));
+			bad++;
+		}
+	if (!bad)
+		ktrepl_heal_write(ktrepl_set_copy(set, first, index),
+				  arch_ktrepl_marker_code(80));
+	res = ktrepl_test_verify(true);
+	KUNIT_EXPECT_EQ(test, res.different, bad ?: 1);
+	KUNIT_EXPECT_EQ(test, res.doubtful, 0);
+	ktrepl_heal_expect_whole(test);
+}
+
+/* The master differs from copies that agree: nothing is written. */
+static void ktrepl_heal_master(struct kunit *test)
+{
+	u32 old = *(u32 *)ktrepl_info->marker;
+	struct ktrepl_verify res;
+	struct ktrepl_set *set;
+	unsigned long index;
+	struct page *master;
+	int copies;
+
+	set = ktrepl_heal_set(&index);
+	copies = ktrepl_test_copies(set, index);
+	master = ktrepl_master_page((unsigned long)ktrepl_info->marker);
+	ktrepl_heal_write(master, arch_ktrepl_marker_code(81));
+	res = ktrepl_test_verify(true);
+	KUNIT_EXPECT_EQ(test, res.different, copies);
+	KUNIT_EXPECT_EQ(test, res.doubtful, copies > 1 ? copies : 0);
+	res = ktrepl_test_verify(false);
+	KUNIT_EXPECT_EQ(test, res.different, copies > 1 ? copies : 0);
+	KUNIT_EXPECT_TRUE(test, ktrepl_is_on());
+	KUNIT_EXPECT_EQ(test, ktrepl_poke(ktrepl_info->marker, &old,
+					  sizeof(old)), 0);
+	ktrepl_heal_expect_whole(test);
+}
+
+static long ktrepl_heal_retired(int nid)
+{
+	return atomic_long_read(&ktrepl_nodes[nid]->stat[KTREPL_STAT_RETIRED]);
+}
+
+static void ktrepl_heal_retire_marker(int nid)
+{
+	struct ktrepl_set *set;
+	unsigned long index;
+
+	cpus_read_lock();
+	mutex_lock(&ktrepl_mutex);
+	set = ktrepl_heal_set(&index);
+	ktrepl_retire(set, nid, index);
+	mutex_unlock(&ktrepl_mutex);
+	cpus_read_unlock();
+	ktrepl_heal_kick();
+	ktrepl_heal_flush();
+}
+
+/* Memory that keeps nothing is replaced; when it is too much, the node gives up. */
+static void ktrepl_heal_retire(struct kunit *test)
+{
+	struct ktrepl_set *set;
+	unsigned long index;
+	struct page *copy;
+	int nid, i;
+
+	set = ktrepl_heal_set(&index);
+	nid = ktrepl_heal_first_copy(set, index);
+	KUNIT_ASSERT_NE(test, nid, NUMA_NO_NODE);
+	copy = ktrepl_set_copy(set, nid, index);
+	ktrepl_heal_retire_marker(nid);
+	KUNIT_EXPECT_PTR_NE(test, ktrepl_set_copy(set, nid, index), copy);
+	KUNIT_EXPECT_GT(test, ktrepl_heal_retired(nid), 0);
+	ktrepl_heal_expect_whole(test);
+
+	for (i = 1; i < KTREPL_STRIKES - 1; i++)
+		ktrepl_heal_retire_marker(nid);
+	KUNIT_EXPECT_TRUE(test, ktrepl_nodes[nid]->live);
+	/* With the last node that has copies all would be switched off. */
+	if (ktrepl_test_copies(set, index) > 1) {
+		ktrepl_heal_retire_marker(nid);
+		KUNIT_EXPECT_FALSE(test, ktrepl_nodes[nid]->live);
+		KUNIT_EXPECT_TRUE(test, cpumask_empty(&ktrepl_nodes[nid]->cpus));
+		KUNIT_EXPECT_LT(test, ktrepl_heal_local_cpus(),
+				num_online_cpus());
+		KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+	}
+	ktrepl_disable();
+	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+	ktrepl_heal_expect_whole(test);
+}
+
+/* What is broken stays so, whoever switches meanwhile. */
+static void ktrepl_heal_broken(struct kunit *test)
+{
+	WRITE_ONCE(ktrepl_broken_why, "a test");
+	ktrepl_disable();
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), -EIO);
+	KUNIT_EXPECT_EQ(test, ktrepl_state, KTREPL_BROKEN);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
+
+	mutex_lock(&ktrepl_mutex);
+	WRITE_ONCE(ktrepl_broken_why, NULL);
+	WRITE_ONCE(ktrepl_state, KTREPL_OFF);
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+
+	/* While it is on, the work item sees to it. */
+	WRITE_ONCE(ktrepl_broken_why, "another test");
+	ktrepl_heal_kick();
+	ktrepl_heal_flush();
+	KUNIT_EXPECT_EQ(test, ktrepl_state, KTREPL_BROKEN);
+	mutex_lock(&ktrepl_mutex);
+	WRITE_ONCE(ktrepl_broken_why, NULL);
+	WRITE_ONCE(ktrepl_state, KTREPL_OFF);
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+}
+
+static struct kunit_case ktrepl_heal_cases[] = {
+	KUNIT_CASE_SLOW(ktrepl_heal_shortage),
+	KUNIT_CASE_SLOW(ktrepl_heal_steps),
+	KUNIT_CASE_SLOW(ktrepl_heal_cpu),
+	KUNIT_CASE(ktrepl_heal_poke),
+	KUNIT_CASE(ktrepl_heal_copies),
+	KUNIT_CASE(ktrepl_heal_master),
+	KUNIT_CASE_SLOW(ktrepl_heal_retire),
+	KUNIT_CASE(ktrepl_heal_broken),
+	{ }
+};
+
+static struct kunit_suite ktrepl_heal_suite = {
+	.name = "ktrepl_heal",
+	.suite_init = ktrepl_suite_rerun,
+	.init = ktrepl_heal_init,
+	.exit = ktrepl_heal_exit,
+	.test_cases = ktrepl_heal_cases,
+};
+
+kunit_test_suite(ktrepl_heal_suite);
