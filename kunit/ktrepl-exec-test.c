@@ -560,7 +560,7 @@ static void ktrepl_exec_shortage(struct kunit *test)
 /* No page of any node's tables is writable and executable. */
 static void ktrepl_exec_wx(struct kunit *test)
 {
-#ifdef CONFIG_PTDUMP
+#ifdef CONFIG_KTREPL_PTDUMP
 	KUNIT_EXPECT_TRUE(test, ptdump_check_wx());
 #else
 	kunit_skip(test, "no walk of kernel page tables");

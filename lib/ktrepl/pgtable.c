@@ -1069,7 +1069,7 @@ void ktrepl_translations_show(struct seq_file *m)
 	}
 }
 
-#ifdef CONFIG_PTDUMP
+#ifdef CONFIG_KTREPL_PTDUMP
 void ktrepl_ptdump(struct ptdump_state *st)
 {
 	int nid;
