@@ -228,8 +228,28 @@ class Synthetic(OverlayCase):
                                stdout=subprocess.PIPE, text=True, check=False)
         self.assertIn("fuzz", fuzzy.stdout)
         self.assertEqual(fuzzy.returncode, 0)
-        self.bad("FAILED", "check")
-        self.bad("FAILED", "apply")
+        message = "0001-one.patch: hunk 1 does not fit mm/one.c:2\n      no such line: line 2\n"
+        self.bad(message, "check")
+        self.bad(message, "apply")
+
+    def test_names_every_hunk_that_does_not_fit(self):
+        changes = {n: f"{n}\n" for n in (5, 15, 25)}
+        self.add_patch("0001-one.patch", {"mm/one.c": changes, "mm/two.c": changes})
+        self.add_patch("0002-two.patch", {"mm/two.c": {20: "twenty\n"}})
+        for path, n in (("mm/one.c", 25), ("mm/two.c", 5), ("mm/two.c", 20)):
+            self.put(self.tree, path, self.read(path).replace(f"line {n}\n", f"other {n}\n"))
+        done = self.overlay("check")
+        self.assertEqual(done.stdout.splitlines(), [
+            "overlay: the patches do not fit:",
+            "  0001-one.patch: hunk 3 does not fit mm/one.c:22", "      no such line: line 25",
+            "  0001-one.patch: hunk 1 does not fit mm/two.c:2", "      no such line: line 5",
+            "  0002-two.patch: hunk 1 does not fit mm/two.c:17", "      no such line: line 20"])
+        self.bad("0002-two.patch: hunk 1 does not fit", "apply")
+
+    def test_refuses_a_malformed_patch(self):
+        path = self.repo / "patches/6.12/0001-one.patch"
+        path.write_text(path.read_text().replace("@@ -2,7", "@@ -2,9"))
+        self.bad("patch(1) does not understand 0001-one.patch", "check")
 
     def test_refuses_a_patch_that_adds_a_file(self):
         path = self.add_patch("0002-new.patch", {"mm/two.c": {1: "x\n"}})
