@@ -2,7 +2,7 @@
 
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
 
-.PHONY: help setup image run shell kunit suites stress power debian static check check-all bench clean
+.PHONY: help setup image run shell kunit suites stress power debian static check check-all releases trixie bench clean
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -19,6 +19,8 @@ help:
 	@echo 'make debian    test_bpf, and bpftrace of Debian: the same with replication as without'
 	@echo 'make static    checkpatch, W=1, sparse, coccinelle, kernel-doc, shellcheck'
 	@echo 'make check-all all topologies and modes; hours'
+	@echo 'make releases  whether the overlay fits every release of the kernel in Debian 12 and 13'
+	@echo 'make trixie    make TARGET=run in a root of Debian 13'
 	@echo 'make bench     cost as instruction counts: not built, off, on'
 	@echo 'make clean     remove build/'
 	@echo
@@ -74,6 +76,12 @@ check: setup
 
 check-all: setup
 	@scripts/check all
+
+releases:
+	@scripts/releases
+
+trixie:
+	@scripts/trixie $(TARGET)
 
 bench: setup
 	@scripts/bench
