@@ -267,6 +267,12 @@ pgd_t *arch_ktrepl_cpu_root(void)
 
 void arch_ktrepl_attach(void)
 {
+	/*
+	 * The driver of SDEI has events masked on a CPU that is not online: it
+	 * masks them before a CPU's dying callbacks and opens them after the
+	 * starting ones (CPUHP_AP_ONLINE_DYN).  On all others they are open.
+	 */
+	bool sdei = cpu_online(smp_processor_id());
 	pgd_t *root = ktrepl_cpu_root();
 	bool master = root == lm_alias(swapper_pg_dir);
 
@@ -274,11 +280,13 @@ void arch_ktrepl_attach(void)
 	if (virt_to_phys(arch_ktrepl_cpu_root()) == virt_to_phys(root))
 		return;
 	/* An SDEI event would come in while nothing is mapped. */
-	sdei_mask_local_cpu();
+	if (sdei)
+		sdei_mask_local_cpu();
 	/* A TLB that other CPUs fill is of use for the master only. */
 	__cpu_replace_ttbr1(root, master && system_supports_cnp());
 	post_ttbr_update_workaround();
-	sdei_unmask_local_cpu();
+	if (sdei)
+		sdei_unmask_local_cpu();
 }
 
 /*
