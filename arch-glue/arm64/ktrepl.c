@@ -22,6 +22,7 @@
 #include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/set_memory.h>
+#include <linux/sizes.h>
 #include <linux/smp.h>
 
 #include <asm/cacheflush.h>
@@ -168,18 +169,29 @@ void arch_ktrepl_poke(void *addr, const void *src, size_t len)
 		ktrepl_poke_pages(addr, src, len);
 }
 
-void arch_ktrepl_write(struct page *page, unsigned int off, const void *src,
-		       size_t len)
+static void ktrepl_write_piece(phys_addr_t pa, const void *src, size_t len)
 {
 	unsigned long flags = arch_ktrepl_lock();
-	void *alias = (void *)set_fixmap_offset(FIX_TEXT_POKE0,
-						page_to_phys(page) + off);
+	void *alias = (void *)set_fixmap_offset(FIX_TEXT_POKE0, pa);
 
 	/* Not instrumented: redzones in read-only data are copied as well. */
 	__memcpy(alias, src, len);
 	sync_icache_aliases((unsigned long)alias, (unsigned long)alias + len);
 	clear_fixmap(FIX_TEXT_POKE0);
 	arch_ktrepl_unlock(flags);
+}
+
+/* For the time of a small page: cache maintenance is an instruction a line. */
+void arch_ktrepl_write(struct page *page, unsigned int off, const void *src,
+		       size_t len)
+{
+	phys_addr_t pa = page_to_phys(page) + off;
+	size_t part;
+
+	for (; len; pa += part, src += part, len -= part) {
+		part = min_t(size_t, len, SZ_4K - (pa & (SZ_4K - 1)));
+		ktrepl_write_piece(pa, src, part);
+	}
 }
 
 /* Instruction caches are up to date; pipelines are behind an exception. */

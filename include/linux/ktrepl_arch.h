@@ -103,9 +103,11 @@ void arch_ktrepl_poke(void *addr, const void *src, size_t len);
  * @len:  number of bytes, not beyond the end of @page
  *
  * Used for the initial contents of a copy, for repair, and by the execution
- * proof.  No poke comes between the reading of @src and the end of the write.
- * Caches included, like [P1].  Must not go through an instrumented memcpy():
- * read-only data holds KASAN redzones.
+ * proof.  Writes piece by piece: no poke comes between the reading of a piece
+ * and the end of its write.  A poke between two pieces writes both pages, as the
+ * core has listed the copy before.  Interrupts are disabled for a piece of 4 KiB
+ * at most.  Caches included, like [P1].  Must not go through an instrumented
+ * memcpy(): read-only data holds KASAN redzones.
  *
  * Context: Process context, text_mutex held.
  */
