@@ -133,6 +133,10 @@ const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 		info->refuse = "kernel text is not write-protected (rodata=off)";
 		return info;
 	}
+	if (!can_set_direct_map()) {
+		info->refuse = "copies cannot be write-protected (rodata=on)";
+		return info;
+	}
 	ktrepl_add_part("image-text", KTREPL_TEXT, (unsigned long)_stext,
 			(unsigned long)_etext, __hyp_idmap_text_start,
 			__hyp_text_end);
@@ -213,15 +217,13 @@ static int ktrepl_protect_pte(pte_t *ptep, unsigned long addr, void *ro)
 	return 0;
 }
 
-/* A live block of the linear map cannot be split. */
+/* By page: see arch_ktrepl_setup(), as a live block cannot be split. */
 int arch_ktrepl_protect(struct page *page, unsigned int nr, bool ro)
 {
 	unsigned long addr = (unsigned long)page_address(page);
 	unsigned long size = (unsigned long)nr << PAGE_SHIFT;
 	int err;
 
-	if (!can_set_direct_map())
-		return 0;
 	err = apply_to_page_range(&init_mm, addr, size, ktrepl_protect_pte,
 				  ro ? &init_mm : NULL);
 	flush_tlb_kernel_range(addr, addr + size);
