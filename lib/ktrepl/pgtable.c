@@ -1046,6 +1046,17 @@ static void ktrepl_translations_set(struct seq_file *m, int nid, pgd_t *root,
 	}
 }
 
+/* The root of a node's CPUs.  A node has no home while replication is refused. */
+static pgd_t *ktrepl_home_root(int nid)
+{
+	int home = ktrepl_node_home(nid);
+
+	if (home == NUMA_NO_NODE || !ktrepl_nodes[home] ||
+	    !ktrepl_nodes[home]->root)
+		return ktrepl_master_root();
+	return ktrepl_nodes[home]->root;
+}
+
 /**
  * ktrepl_translations_show - what each node's CPUs have mapped
  * @m: where to write
@@ -1060,9 +1071,7 @@ void ktrepl_translations_show(struct seq_file *m)
 	lockdep_assert_held(&ktrepl_mutex);
 
 	for_each_online_node(nid) {
-		struct ktrepl_node *home = ktrepl_nodes[ktrepl_node_home(nid)];
-		pgd_t *root = home && home->root ? home->root :
-						  ktrepl_master_root();
+		pgd_t *root = ktrepl_home_root(nid);
 
 		list_for_each_entry(set, &ktrepl_sets, list)
 			ktrepl_translations_set(m, nid, root, set);
