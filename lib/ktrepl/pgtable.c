@@ -358,8 +358,11 @@ static unsigned long ktrepl_sync_addr(struct ktrepl_node *node,
  * ktrepl_page_fixed - can only pokes change what is at an address?
  * @addr: kernel address
  *
+ * Leaves that are marked as one do not count: a node must not map one of them
+ * by itself while CPUs may use them (arm64: break-before-make).
+ *
  * Context: Any; what maps @addr is not going to be freed.
- * Return: true if it is mapped, by a small leaf, and read-only.
+ * Return: true if it is mapped, by a small leaf of its own, and read-only.
  */
 bool ktrepl_page_fixed(unsigned long addr)
 {
@@ -369,7 +372,8 @@ bool ktrepl_page_fixed(unsigned long addr)
 	if (!pmd || !pmd_present(*pmd) || pmd_leaf(*pmd))
 		return false;
 	pte = ptep_get(pte_offset_kernel(pmd, addr));
-	return pte_present(pte) && !pte_write(pte);
+	return pte_present(pte) && !pte_write(pte) &&
+	       pte_leaf_size(pte) == PAGE_SIZE;
 }
 
 /* What the nodes map at a page goes by its being dead or not. */
