@@ -30,45 +30,56 @@
 
 static const u32 ktrepl_marker_rodata ____cacheline_aligned;
 
+/* Leaves that a CPU looks at before it lets interrupts in again. */
+#define KTREPL_WHERE_STEP	64
+
 /**
- * struct ktrepl_where - what one CPU has found
+ * struct ktrepl_where_marks - what one CPU has fetched
  * @text:   mark fetched as an instruction
  * @rodata: mark read
  * @root:   node of its root table
- * @ok:     every leaf is the one that it should be
  */
-struct ktrepl_where {
+struct ktrepl_where_marks {
 	u32 text;
 	u32 rodata;
 	int root;
+};
+
+/**
+ * struct ktrepl_where_walk - how far one CPU has come in one set
+ * @set:  the set
+ * @addr: first address that has not been looked at, or has a wrong leaf
+ * @ok:   the latter is not so
+ */
+struct ktrepl_where_walk {
+	const struct ktrepl_set *set;
+	unsigned long addr;
 	bool ok;
 };
 
-static bool ktrepl_walk_ok(pgd_t *root, const struct ktrepl_set *set, int nid)
+/* Is the leaf at an address the one that it should be? Then on to the next. */
+static bool ktrepl_leaf_ok(pgd_t *root, const struct ktrepl_set *set, int nid,
+			   unsigned long *addr)
 {
+	unsigned long index = ktrepl_set_index(set, *addr);
 	struct ktrepl_walk w, m;
-	unsigned long addr, index;
 	struct page *page;
 
-	for (addr = set->start; addr < set->end;
-	     addr = ALIGN(addr + 1, w.size)) {
-		index = ktrepl_set_index(set, addr);
-		if (!ktrepl_walk(root, addr, nid, &w) ||
-		    !ktrepl_walk(ktrepl_master_root(), addr, nid, &m))
-			return false;
-		if (w.size < m.size)
-			m.prot = arch_ktrepl_split_prot(m.prot);
-		page = nid == NUMA_NO_NODE || test_bit(index, set->dead) ?
-			NULL : ktrepl_set_copy(set, nid, index);
-		if (w.size > m.size ||
-		    pgprot_val(w.prot) != pgprot_val(m.prot) ||
-		    w.pfn != (page ? page_to_pfn(page) : m.pfn))
-			return false;
-		if (!arch_ktrepl_translates(addr, w.pfn))
-			return false;
-		if (page && (w.remote || page_to_nid(page) != nid))
-			return false;
-	}
+	if (!ktrepl_walk(root, *addr, nid, &w) ||
+	    !ktrepl_walk(ktrepl_master_root(), *addr, nid, &m))
+		return false;
+	if (w.size < m.size)
+		m.prot = arch_ktrepl_split_prot(m.prot);
+	page = nid == NUMA_NO_NODE || test_bit(index, set->dead) ?
+		NULL : ktrepl_set_copy(set, nid, index);
+	if (w.size > m.size || pgprot_val(w.prot) != pgprot_val(m.prot) ||
+	    w.pfn != (page ? page_to_pfn(page) : m.pfn))
+		return false;
+	if (!arch_ktrepl_translates(*addr, w.pfn))
+		return false;
+	if (page && (w.remote || page_to_nid(page) != nid))
+		return false;
+	*addr = ALIGN(*addr + 1, w.size);
 	return true;
 }
 
@@ -83,41 +94,76 @@ static bool ktrepl_root_is_master(pgd_t *root)
 	       pgd_val(*pgd_offset_k(text));
 }
 
-/* Runs on the CPU, from an IPI. */
-static void ktrepl_where_cpu(void *data)
+/* The node whose leaves a root of this CPU has; NUMA_NO_NODE: the master. */
+static int ktrepl_root_nid(pgd_t *root)
 {
-	struct ktrepl_where *w = data;
-	pgd_t *root = arch_ktrepl_cpu_root();
-	struct ktrepl_set *set, *exec;
-	int nid = NUMA_NO_NODE;
+	struct ktrepl_node *home = this_cpu_read(ktrepl_cpu_home);
 
 	/* When memory for roots is short the CPU may be on the master. */
-	if (!ktrepl_root_is_master(root) && this_cpu_read(ktrepl_cpu_home))
-		nid = this_cpu_read(ktrepl_cpu_home)->nid;
-	w->text = arch_ktrepl_marker();
-	w->rodata = READ_ONCE(ktrepl_marker_rodata);
-	w->root = page_to_nid(virt_to_page(root));
-	w->ok = true;
-	list_for_each_entry(set, &ktrepl_sets, list)
-		if (set->mapped)
-			w->ok &= ktrepl_walk_ok(root, set, nid);
-	ktrepl_for_each_exec(exec)
-		if (!exec->gone)
-			w->ok &= ktrepl_walk_ok(root, exec, nid);
+	return home && !ktrepl_root_is_master(root) ? home->nid : NUMA_NO_NODE;
 }
 
-/* Protections may be changing: what is wrong then is right a moment later. */
-static int ktrepl_where_ask(int cpu, struct ktrepl_where *w)
+/* Runs on the CPU, from an IPI. */
+static void ktrepl_where_marks_cpu(void *data)
 {
+	struct ktrepl_where_marks *marks = data;
+
+	marks->text = arch_ktrepl_marker();
+	marks->rodata = READ_ONCE(ktrepl_marker_rodata);
+	marks->root = page_to_nid(virt_to_page(arch_ktrepl_cpu_root()));
+}
+
+/* Likewise.  A user process may have moved here meanwhile, with its root. */
+static void ktrepl_where_walk_cpu(void *data)
+{
+	struct ktrepl_where_walk *walk = data;
+	pgd_t *root = arch_ktrepl_cpu_root();
+	int nid = ktrepl_root_nid(root), left = KTREPL_WHERE_STEP;
+
+	walk->ok = true;
+	while (left-- && walk->ok && walk->addr < walk->set->end)
+		walk->ok = ktrepl_leaf_ok(root, walk->set, nid, &walk->addr);
+}
+
+/*
+ * Protections may be changing: what is wrong then is right a moment later.  An
+ * area that is not gone stays mapped while ktrepl_exec_mutex is held, and copies
+ * stay listed while ktrepl_mutex is.
+ */
+static bool ktrepl_where_set(int cpu, const struct ktrepl_set *set)
+{
+	struct ktrepl_where_walk walk = { .set = set, .addr = set->start };
 	int tries = 5, err;
 
-	do {
-		err = smp_call_function_single(cpu, ktrepl_where_cpu, w, true);
-		if (err || w->ok)
+	while (walk.addr < set->end) {
+		walk.ok = true;
+		ktrepl_exec_lock();
+		err = set->gone ? -ENOENT :
+			smp_call_function_single(cpu, ktrepl_where_walk_cpu,
+						 &walk, true);
+		ktrepl_exec_unlock();
+		if (err)
 			break;
+		if (walk.ok)
+			continue;
+		if (!--tries)
+			return false;
 		msleep(20);
-	} while (--tries);
-	return err;
+	}
+	return true;
+}
+
+static bool ktrepl_where_walk(int cpu)
+{
+	struct ktrepl_set *set, *exec;
+	bool ok = true;
+
+	list_for_each_entry(set, &ktrepl_sets, list)
+		if (set->mapped)
+			ok &= ktrepl_where_set(cpu, set);
+	ktrepl_for_each_exec(exec)
+		ok &= ktrepl_where_set(cpu, exec);
+	return ok;
 }
 
 /* Writes a different mark into the master and each copy, one by one. */
@@ -172,47 +218,58 @@ static int ktrepl_mark_nid(u32 mark, unsigned long addr)
 	return mark - KTREPL_MARK_NODE(0);
 }
 
+/* Copies differ for the time of one IPI only: then others may patch text. */
+static int ktrepl_where_marks(int cpu, struct ktrepl_where_marks *marks,
+			      bool *healed)
+{
+	unsigned long text = (unsigned long)ktrepl_info->marker;
+	unsigned long rodata = (unsigned long)&ktrepl_marker_rodata;
+	u32 code;
+	int err;
+
+	mutex_lock(&text_mutex);
+	code = *(u32 *)text;
+	ktrepl_mark(text, arch_ktrepl_marker_code);
+	ktrepl_mark(rodata, ktrepl_mark_plain);
+	arch_ktrepl_sync();
+	err = smp_call_function_single(cpu, ktrepl_where_marks_cpu, marks,
+				       true);
+	*healed &= ktrepl_heal(text, code);
+	*healed &= ktrepl_heal(rodata, 0);
+	arch_ktrepl_sync();
+	mutex_unlock(&text_mutex);
+	return err;
+}
+
 /**
  * ktrepl_where_show - prove for each CPU which node it executes from
  * @m: where to write
  *
  * Context: Process context, cpus_read_lock and ktrepl_mutex held; takes
- * text_mutex for as long as the copies differ.
+ * text_mutex for one CPU after the other.
  */
 void ktrepl_where_show(struct seq_file *m)
 {
 	unsigned long text = (unsigned long)ktrepl_info->marker;
 	unsigned long rodata = (unsigned long)&ktrepl_marker_rodata;
-	struct ktrepl_where w;
+	struct ktrepl_where_marks marks;
 	bool healed = true;
-	u32 code;
 	int cpu;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
 	if (!text || !ktrepl_set_find(text) || !ktrepl_set_find(rodata))
 		return;
-	code = *(u32 *)text;
 
-	mutex_lock(&text_mutex);
-	ktrepl_exec_lock();
-	ktrepl_mark(text, arch_ktrepl_marker_code);
-	ktrepl_mark(rodata, ktrepl_mark_plain);
-	arch_ktrepl_sync();
 	for_each_online_cpu(cpu) {
-		if (ktrepl_where_ask(cpu, &w))
+		if (ktrepl_where_marks(cpu, &marks, &healed))
 			continue;
 		seq_printf(m, "cpu %d node %d expect %d text %d rodata %d root %d walk %s\n",
 			   cpu, ktrepl_cpu_node(cpu),
 			   ktrepl_node_home(ktrepl_cpu_node(cpu)),
-			   ktrepl_mark_nid(w.text, text),
-			   ktrepl_mark_nid(w.rodata, rodata), w.root,
-			   w.ok ? "ok" : "bad");
+			   ktrepl_mark_nid(marks.text, text),
+			   ktrepl_mark_nid(marks.rodata, rodata), marks.root,
+			   ktrepl_where_walk(cpu) ? "ok" : "bad");
 	}
-	healed &= ktrepl_heal(text, code);
-	healed &= ktrepl_heal(rodata, 0);
-	arch_ktrepl_sync();
-	ktrepl_exec_unlock();
-	mutex_unlock(&text_mutex);
 	seq_printf(m, "healed %s\n", healed ? "yes" : "no");
 }
