@@ -30,6 +30,7 @@
 
 #include <linux/bitmap.h>
 #include <linux/irq_work.h>
+#include <linux/kprobes.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -76,6 +77,8 @@ bool ktrepl_exec_is_on(void)
 	return READ_ONCE(ktrepl_exec_on);
 }
 
+NOKPROBE_SYMBOL(ktrepl_exec_is_on);
+
 /* === Asking for a scan =================================================== */
 
 static void ktrepl_exec_work_fn(struct work_struct *work);
@@ -109,6 +112,8 @@ void ktrepl_exec_kick(struct ktrepl_set *set)
 	smp_store_release(&set->dirty, true);
 	irq_work_queue(&ktrepl_exec_irq);
 }
+
+NOKPROBE_SYMBOL(ktrepl_exec_kick);
 
 /* === Copying ============================================================= */
 

@@ -21,7 +21,11 @@
 
 DEFINE_STATIC_KEY_FALSE(ktrepl_key);
 
-/* May run under kgdb with all other CPUs stopped: no locks, no allocation. */
+/*
+ * May run under kgdb with all other CPUs stopped: no locks, no allocation.  A
+ * probe or breakpoint in what a poke runs through would be hit while it is being
+ * set; neither is taken there.
+ */
 void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 			 size_t len)
 {
@@ -44,6 +48,7 @@ void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 			ktrepl_exec_kick(poke->set[i]);
 	}
 }
+NOKPROBE_SYMBOL(__ktrepl_poke_first);
 
 /* The part of a poke that lies in one of its two pages. */
 static unsigned int ktrepl_poke_part(const struct ktrepl_poke *poke, int i,
@@ -146,6 +151,8 @@ bool __ktrepl_poke_next(struct ktrepl_poke *poke)
 	}
 	return false;
 }
+
+NOKPROBE_SYMBOL(__ktrepl_poke_next);
 
 /**
  * ktrepl_poke_pages - write the master and all copies page by page
