@@ -266,7 +266,7 @@ void ktrepl_where_show(struct seq_file *m)
 			continue;
 		seq_printf(m, "cpu %d node %d expect %d text %d rodata %d root %d walk %s\n",
 			   cpu, ktrepl_cpu_node(cpu),
-			   ktrepl_node_home(ktrepl_cpu_node(cpu)),
+			   ktrepl_node_now(ktrepl_cpu_node(cpu)),
 			   ktrepl_mark_nid(marks.text, text),
 			   ktrepl_mark_nid(marks.rodata, rodata), marks.root,
 			   ktrepl_where_walk(cpu) ? "ok" : "bad");
