@@ -65,7 +65,8 @@ debian: CONFIG := $(or $(CONFIG),bpf)
 debian: image
 	@scripts/run debian
 
-kunit: setup
+# kunit.py builds that of ARCH=um itself.
+kunit: $(if $(filter um,$(ARCH)),setup,image)
 	@scripts/kunit
 
 static: setup
