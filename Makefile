@@ -35,9 +35,8 @@ help:
 	@echo '                    ARCH=arm64 also: 4k39, 4k52, 16k47, 16k48, 16k52, 64k42,'
 	@echo '                    64k48, 64k52 (page size and address bits; else 4k48),'
 	@echo '                    kasantags, kvm'
-	@echo 'BREAK=poke|clone    break the kernel on purpose: the proof must fail; and'
-	@echo '                    fixed (make suites);'
-	@echo '                    ARCH=arm64 also: cache, cnp, and mirror (make suites)'
+	@echo 'BREAK=poke          break the kernel on purpose, as kunit/mutants/poke.patch does;'
+	@echo '                    each of them says what must fail then: make run, or make suites'
 	@echo 'MEM=2048 TIMEOUT=300 JOBS=...'
 
 setup:

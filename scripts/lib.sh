@@ -21,9 +21,9 @@ BREAK=${BREAK:-}
 # All kernels, those of kunit.py too, take from the cache what is alike.
 export CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1 KBUILD_BUILD_TIMESTAMP=2026-01-01
 
-# A broken kernel gets a tree and objects of its own, laid out alike, so that
-# ccache takes most objects from the good one.
-WORK=$BUILD${BREAK:+/break-$BREAK}
+# The kernels with mutants get a tree and objects of their own, laid out alike, so
+# that ccache takes most objects from the good one.
+WORK=$BUILD${BREAK:+/mutants}
 TREE=$WORK/linux
 
 die() {

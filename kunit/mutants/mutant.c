@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The switch of kunit/mutants: with ktrepl.mutant=NAME on the kernel command line
+ * the fault of NAME.patch is active.  scripts/tree puts all of them into a kernel
+ * of its own.
+ *
+ * A new mutant changes one of our files where ktrepl_mutant("NAME") says so, and
+ * becomes a patch by "git diff -U2 > kunit/mutants/NAME.patch".  Above the patch
+ * go a line that says what is wrong, and
+ *
+ *   # architectures: x86_64 arm64
+ *   # must fail: proof			or another of scripts/guest
+ *
+ * "make check" finds it.  A mutant that changes a file of the kernel itself is a
+ * patch of the overlaid tree, build/linux.
+ */
+
+#include <linux/cache.h>
+#include <linux/init.h>
+#include <linux/kernel.h>
+#include <linux/moduleparam.h>
+#include <linux/panic.h>
+#include <linux/string.h>
+
+#include "internal.h"
+
+static char ktrepl_mutant_name[32] __ro_after_init = "none";
+module_param_string(mutant, ktrepl_mutant_name, sizeof(ktrepl_mutant_name),
+		    0444);
+MODULE_PARM_DESC(mutant, "the fault of kunit/mutants to have");
+
+static const char *const ktrepl_mutants[] __initconst = {
+	"none",
+#include "mutants.h"
+};
+
+/* Called wherever text is patched: not traced. */
+notrace bool ktrepl_mutant(const char *name)
+{
+	return !strcmp(ktrepl_mutant_name, name);
+}
+
+static int __init ktrepl_mutant_check(void)
+{
+	if (match_string(ktrepl_mutants, ARRAY_SIZE(ktrepl_mutants),
+			 ktrepl_mutant_name) < 0)
+		panic("ktrepl: this kernel has no mutant %s\n",
+		      ktrepl_mutant_name);
+	return 0;
+}
+late_initcall(ktrepl_mutant_check);
