@@ -2,7 +2,8 @@
 
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
 
-.PHONY: help setup image run shell kunit suites stress power debian static check check-all releases trixie bench clean
+.PHONY: help setup image run shell kunit suites stress power shortage debian static
+.PHONY: check check-all again releases trixie bench clean
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -16,8 +17,14 @@ help:
 	@echo 'make suites    the KUnit suites after boot, on protected text'
 	@echo 'make stress    everything that patches text, forks, maps and migrates, at once'
 	@echo 'make power     CPUs and memory that come and go, hibernation'
+	@echo 'make shortage  memory that is short when replication is switched on, and comes later'
 	@echo 'make debian    test_bpf, and bpftrace of Debian: the same with replication as without'
 	@echo 'make static    checkpatch, W=1, sparse, coccinelle, kernel-doc, shellcheck'
+	@echo 'make check CELLS="x86_64-run-* 3*arm64-stress"'
+	@echo '               some cells, one of them three times, and the builds they need;'
+	@echo '               scripts/check --list --all names them'
+	@echo 'make again CELL=x86_64-run-2n4c'
+	@echo '               the same without building'
 	@echo 'make check-all all topologies and modes; hours'
 	@echo 'make releases  whether the overlay fits every release of the kernel in Debian 12 and 13'
 	@echo 'make trixie    make TARGET=run in a root of Debian 13'
@@ -60,6 +67,9 @@ stress: image
 power: image
 	@scripts/run power
 
+shortage: image
+	@scripts/run shortage
+
 debian: CONFIG := $(or $(CONFIG),bpf)
 debian: image
 	@scripts/run debian
@@ -71,11 +81,15 @@ kunit: $(if $(filter um,$(ARCH)),setup,image)
 static: setup
 	@scripts/static
 
+# CELLS and CELL may have globs, which are not the shell's.
 check: setup
-	@scripts/check
+	@set -f; scripts/check $(CELLS)
 
 check-all: setup
-	@scripts/check all
+	@scripts/check --all
+
+again:
+	@set -f; scripts/check --again $(or $(CELL),$(error which? make again CELL=x86_64-run-2n4c))
 
 releases:
 	@scripts/releases
