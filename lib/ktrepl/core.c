@@ -68,7 +68,8 @@ static int ktrepl_mem_max_set(const char *val, const struct kernel_param *kp)
 	if (end == val || (*end && *end != '\n') || size > ULONG_MAX)
 		return -EINVAL;
 	WRITE_ONCE(ktrepl_param_mem_max, size);
-	ktrepl_heal_kick();
+	if (ktrepl_is_on())
+		ktrepl_heal_kick();
 	return 0;
 }
 
@@ -307,7 +308,10 @@ static int ktrepl_cpu_prepare(unsigned int cpu)
 /* On the new CPU, interrupts disabled; it has come up on the master. */
 static int ktrepl_cpu_starting(unsigned int cpu)
 {
-	ktrepl_set_home(ktrepl_best_node(cpu));
+	struct ktrepl_node *node = ktrepl_best_node(cpu);
+
+	if (node)
+		ktrepl_set_home(node);
 	return 0;
 }
 
