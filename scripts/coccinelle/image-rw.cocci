@@ -3,8 +3,8 @@
 virtual report
 
 @r@
-identifier f =~ "^set_memory_(rw|rwx)$";
-identifier sym =~ "^(_text|_stext|_etext|__start_rodata|__end_rodata)$";
+identifier f = {set_memory_rw, set_memory_rwx};
+identifier sym = {_text, _stext, _etext, __start_rodata, __end_rodata};
 position p;
 expression n;
 @@
