@@ -2,7 +2,7 @@
 
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
 
-.PHONY: help setup image run shell kunit suites stress power shortage debian static
+.PHONY: help setup image run shell kunit suites stress power shortage debian static models
 .PHONY: check check-all again releases trixie bench clean
 
 help:
@@ -20,6 +20,8 @@ help:
 	@echo 'make shortage  memory that is short when replication is switched on, and comes later'
 	@echo 'make debian    test_bpf, and bpftrace of Debian: the same with replication as without'
 	@echo 'make static    checkpatch, W=1, sparse, coccinelle, kernel-doc, shellcheck'
+	@echo 'make models    spin checks the models of the lockless protocols, and refutes each'
+	@echo '               of their mutations'
 	@echo 'make check CELLS="x86_64-run-* 3*arm64-stress"'
 	@echo '               some cells, one of them three times, and the builds they need;'
 	@echo '               scripts/check --list --all names them'
@@ -80,6 +82,9 @@ kunit: $(if $(filter um,$(ARCH)),setup,image)
 
 static: setup
 	@scripts/static
+
+models: setup
+	@scripts/models
 
 # CELLS and CELL may have globs, which are not the shell's.
 check: setup
