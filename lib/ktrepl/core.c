@@ -145,6 +145,8 @@ static void ktrepl_set_home(struct ktrepl_node *node)
 	arch_ktrepl_attach();
 	if (old && old != node)
 		cpumask_clear_cpu(cpu, &old->cpus);
+	if (node)
+		ktrepl_roots_cpu_start(node);
 }
 
 /* The node that is best for a CPU at present, or NULL for the master. */
@@ -298,7 +300,6 @@ static int ktrepl_cpu_prepare(unsigned int cpu)
 	if (node) {
 		if (!node->live && !ktrepl_node_given_up(node))
 			ktrepl_node_build(node);
-		ktrepl_roots_node_grow(node);
 		ktrepl_heal_kick();
 	}
 	mutex_unlock(&ktrepl_mutex);

@@ -75,11 +75,11 @@ extern const char *const ktrepl_stat_names[KTREPL_NR_STATS];
  * @ready_lock:	  protects @ready and @nr_ready
  * @ready:	  spare roots for mms
  * @nr_ready:	  number of spare roots
- * @want_ready:	  how many there should be
- * @missed:	  a CPU found no spare root
- * @retry:	  after a failure, when to try again, in jiffies
+ * @want_ready:	  how many there should be, 0 while there are to be none
+ * @missed:	  CPUs that found no spare root, and may run on a master's
+ * @backoff:	  after a failure, when to try again, in jiffies
  * @kick:	  asks for @refill from under the runqueue lock
- * @refill:	  allocates spare roots
+ * @refill:	  allocates spare roots; pending with a delay while it backs off
  */
 struct ktrepl_node {
 	int nid;
@@ -99,10 +99,10 @@ struct ktrepl_node {
 	struct list_head ready;
 	unsigned int nr_ready;
 	unsigned int want_ready;
-	bool missed;
-	unsigned long retry;
+	cpumask_t missed;
+	unsigned int backoff;
 	struct irq_work kick;
-	struct work_struct refill;
+	struct delayed_work refill;
 #endif
 };
 
@@ -471,9 +471,9 @@ void ktrepl_roots_node_init(struct ktrepl_node *node);
 void ktrepl_roots_init(void);
 void ktrepl_roots_start(void);
 void ktrepl_roots_node_start(struct ktrepl_node *node);
-void ktrepl_roots_node_grow(struct ktrepl_node *node);
+void ktrepl_roots_cpu_start(struct ktrepl_node *node);
 void ktrepl_roots_stop(void);
-unsigned long ktrepl_roots_reclaim(bool pressure);
+void ktrepl_roots_pressure(void);
 void ktrepl_roots_show(struct seq_file *m);
 
 #else
@@ -482,7 +482,7 @@ static inline void ktrepl_roots_node_init(struct ktrepl_node *node) { }
 static inline void ktrepl_roots_init(void) { }
 static inline void ktrepl_roots_start(void) { }
 static inline void ktrepl_roots_node_start(struct ktrepl_node *node) { }
-static inline void ktrepl_roots_node_grow(struct ktrepl_node *node) { }
+static inline void ktrepl_roots_cpu_start(struct ktrepl_node *node) { }
 static inline void ktrepl_roots_stop(void) { }
 static inline void ktrepl_roots_show(struct seq_file *m) { }
 

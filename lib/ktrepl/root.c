@@ -8,8 +8,12 @@
  * made when the mm is first loaded on a CPU of the node.  That happens under
  * the runqueue lock, so it is made from a spare root, prepared outside: the
  * first switch already runs on node-local text, and nothing needs to be
- * reloaded later.  When spares have run out the CPU uses mm->pgd until the next
- * switch, and the work item that makes new ones reloads the node's CPUs.
+ * reloaded later.  When spares have run out the CPU uses mm->pgd, and notes that
+ * on ktrepl_node.missed.  The work item that makes new spares has such CPUs look
+ * for their root once more, by their stopper threads: an IPI can come while a
+ * CPU runs on tables that are not those of its loaded mm.  The work item takes
+ * neither cpus_read_lock nor ktrepl_mutex, because ktrepl_roots_stop() waits for
+ * it under both.
  *
  * Concurrency.  The roots of an mm hang on mm->ktrepl_roots, and on a hash by
  * the address of mm->pgd, whose bucket lock protects both.
@@ -40,6 +44,7 @@
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
+#include <linux/stop_machine.h>
 #include <linux/workqueue.h>
 
 #include <trace/events/ktrepl.h>
@@ -73,6 +78,10 @@ static struct ktrepl_root_bucket {
 	struct list_head roots;
 } ktrepl_root_hash[1 << KTREPL_ROOT_BITS];
 
+#define ktrepl_for_each_bucket(b)					\
+	for ((b) = ktrepl_root_hash;					\
+	     (b) < ktrepl_root_hash + ARRAY_SIZE(ktrepl_root_hash); (b)++)
+
 /*
  * True while a node root may exist.  Entries of root tables are mirrored, and
  * CPUs ask for their root, only then.
@@ -85,6 +94,14 @@ static bool ktrepl_roots_on;
 static atomic_long_t ktrepl_roots_live, ktrepl_roots_ready;
 static atomic_long_t ktrepl_roots_made, ktrepl_roots_reclaimed;
 static atomic_long_t ktrepl_roots_missed;
+
+/* Spare roots: what a node and each of its CPUs may use up in a burst. */
+#define KTREPL_READY_NODE	16
+#define KTREPL_READY_CPU	4
+
+/* Without memory for spares, try again after so long, and ever more seldom. */
+#define KTREPL_BACKOFF_MIN	HZ
+#define KTREPL_BACKOFF_MAX	(16 * HZ)
 
 /* A root that has not been loaded for so long is given back. */
 #define KTREPL_ROOT_IDLE	(5 * HZ)
@@ -139,17 +156,17 @@ static void ktrepl_root_destroy(struct ktrepl_root *root)
 	kfree(root);
 }
 
-static void ktrepl_ready_drain(struct ktrepl_node *node)
+static void ktrepl_ready_drain(struct ktrepl_node *node, unsigned int keep)
 {
 	struct ktrepl_root *root;
 
-	do {
+	while (READ_ONCE(node->nr_ready) > keep) {
 		local_irq_disable();
 		root = ktrepl_ready_pop(node);
 		local_irq_enable();
 		if (root)
 			ktrepl_root_destroy(root);
-	} while (root);
+	}
 }
 
 static struct ktrepl_root *ktrepl_root_create(struct ktrepl_node *node)
@@ -171,45 +188,94 @@ static struct ktrepl_root *ktrepl_root_create(struct ktrepl_node *node)
 	return root;
 }
 
-static void ktrepl_attach_fn(void *unused)
+/* On a CPU that may run on a master root, from its stopper thread. */
+static int ktrepl_attach_fn(void *node)
 {
-	arch_ktrepl_attach();
+	unsigned long flags;
+
+	local_irq_save(flags);
+	if (this_cpu_read(ktrepl_cpu_home) == node)
+		arch_ktrepl_attach();
+	local_irq_restore(flags);
+	return 0;
 }
 
-static bool ktrepl_at_home(int cpu, void *node)
+/* Those that find no spare this time either note that again. */
+static void ktrepl_attach_missed(struct ktrepl_node *node)
 {
-	return per_cpu(ktrepl_cpu_home, cpu) == node;
+	unsigned int cpu;
+
+	for_each_cpu(cpu, &node->missed)
+		if (cpumask_test_and_clear_cpu(cpu, &node->missed))
+			/* -ENOENT: it has gone, and with it the need. */
+			stop_one_cpu(cpu, ktrepl_attach_fn, node);
+}
+
+static void ktrepl_refill_later(struct ktrepl_node *node)
+{
+	node->backoff = clamp(2 * node->backoff, KTREPL_BACKOFF_MIN,
+			      KTREPL_BACKOFF_MAX);
+	queue_delayed_work(system_unbound_wq, &node->refill, node->backoff);
+}
+
+static bool ktrepl_refill(struct ktrepl_node *node)
+{
+	struct ktrepl_root *root;
+
+	/* CPUs come and go. */
+	WRITE_ONCE(node->want_ready, KTREPL_READY_NODE + KTREPL_READY_CPU *
+				     cpumask_weight(&node->cpus));
+	while (READ_ONCE(node->nr_ready) < node->want_ready) {
+		root = ktrepl_root_create(node);
+		if (!root)
+			return false;
+		if (!ktrepl_ready_push(root, false))
+			ktrepl_root_destroy(root);
+	}
+	return true;
 }
 
 static void ktrepl_refill_fn(struct work_struct *work)
 {
-	struct ktrepl_node *node = container_of(work, struct ktrepl_node,
-						refill);
-	struct ktrepl_root *root;
+	struct ktrepl_node *node = container_of(to_delayed_work(work),
+						struct ktrepl_node, refill);
 
-	while (READ_ONCE(node->nr_ready) < node->want_ready) {
-		root = ktrepl_root_create(node);
-		if (!root) {
-			WRITE_ONCE(node->retry, jiffies + HZ);
-			break;
-		}
-		if (!ktrepl_ready_push(root, false)) {
-			ktrepl_root_destroy(root);
-			break;
-		}
-	}
-
-	/* CPUs that found no spare may still run on a master root. */
-	if (READ_ONCE(node->nr_ready) && xchg(&node->missed, false))
-		on_each_cpu_cond(ktrepl_at_home, ktrepl_attach_fn, node, true);
+	if (ktrepl_refill(node))
+		node->backoff = 0;
+	else
+		ktrepl_refill_later(node);
+	if (READ_ONCE(node->nr_ready))
+		ktrepl_attach_missed(node);
 }
 
 static void ktrepl_kick_fn(struct irq_work *work)
 {
 	struct ktrepl_node *node = container_of(work, struct ktrepl_node, kick);
 
-	/* Does nothing when the work has been disabled. */
-	queue_work(system_unbound_wq, &node->refill);
+	queue_delayed_work(system_unbound_wq, &node->refill, 0);
+}
+
+/*
+ * Under the runqueue lock work cannot be queued directly.  It
+ * is pending already while it backs off.
+ */
+static void ktrepl_refill_kick(struct ktrepl_node *node)
+{
+	if (!delayed_work_pending(&node->refill))
+		irq_work_queue(&node->kick);
+}
+
+/* This CPU uses mm->pgd, until the refill work has it try again. */
+static void ktrepl_root_missed(struct ktrepl_node *node)
+{
+	atomic_long_inc(&ktrepl_roots_missed);
+	cpumask_set_cpu(smp_processor_id(), &node->missed);
+	/*
+	 * Pairs with the barrier between taking work off the queue and running
+	 * it: it is either no longer pending, or sees the bit.
+	 */
+	smp_mb__after_atomic();
+	ktrepl_refill_kick(node);
 }
 
 /* === Roots of an mm ====================================================== */
@@ -229,19 +295,18 @@ static struct ktrepl_root *ktrepl_root_find(const struct mm_struct *mm,
 
 static pgd_t *ktrepl_root_make(struct mm_struct *mm, struct ktrepl_node *node)
 {
-	struct ktrepl_root_bucket *b = ktrepl_root_bucket(mm->pgd);
-	struct ktrepl_root *root, *spare = ktrepl_ready_pop(node);
+	struct ktrepl_root_bucket *b;
+	struct ktrepl_root *root, *spare;
 
-	/* Under the runqueue lock work cannot be queued directly. */
-	if (READ_ONCE(node->nr_ready) < node->want_ready / 2 &&
-	    time_after_eq(jiffies, READ_ONCE(node->retry)))
-		irq_work_queue(&node->kick);
+	spare = ktrepl_ready_pop(node);
 	if (!spare) {
-		atomic_long_inc(&ktrepl_roots_missed);
-		WRITE_ONCE(node->missed, true);
+		ktrepl_root_missed(node);
 		return mm->pgd;
 	}
+	if (READ_ONCE(node->nr_ready) < READ_ONCE(node->want_ready) / 2)
+		ktrepl_refill_kick(node);
 
+	b = ktrepl_root_bucket(mm->pgd);
 	raw_spin_lock(&b->lock);
 	/* Another CPU of the node, or reclaim that put it back. */
 	root = ktrepl_root_find(mm, node);
@@ -368,7 +433,8 @@ static struct ktrepl_root **ktrepl_root_link(struct ktrepl_root *root)
  * loaded.  A CPU sets itself in mm_cpumask(), with a full barrier, before it
  * looks for its root; here it is the other way round.  So either the bit is
  * seen here, and the root is put back, or the CPU does not find the root any
- * more.
+ * more.  A CPU sets itself in ktrepl_node.cpus before the node is its home, and
+ * clears that bit after it has left the node's roots.
  *
  * A CPU that has cleared its bit but still runs on the root, on its way to
  * another mm, has interrupts disabled: the root is kept true, and not freed,
@@ -390,39 +456,14 @@ static bool ktrepl_root_unlink(struct ktrepl_root *root)
 	return true;
 }
 
-/**
- * ktrepl_roots_reclaim - give back roots that are not used
- * @pressure: memory is short: take all that are not in use right now, and the
- *	      spare ones as well
- *
- * Context: Process context, waits for an RCU grace period.
- * Return: number of roots freed.
- */
-unsigned long ktrepl_roots_reclaim(bool pressure)
+/* Frees the unlinked ones, after an RCU grace period.  One caller at a time. */
+static void ktrepl_roots_collect(void)
 {
-	unsigned long idle = pressure ? KTREPL_ROOT_IDLE_PRESS :
-					KTREPL_ROOT_IDLE;
+	struct ktrepl_root_bucket *b;
 	struct ktrepl_root *root, *next;
-	unsigned long nr = 0;
 	LIST_HEAD(victims);
-	int i;
 
-	for (i = 0; i < ARRAY_SIZE(ktrepl_root_hash); i++) {
-		struct ktrepl_root_bucket *b = &ktrepl_root_hash[i];
-
-		raw_spin_lock_irq(&b->lock);
-		list_for_each_entry(root, &b->roots, list)
-			if (time_after_eq(jiffies,
-					  READ_ONCE(root->used) + idle))
-				nr += ktrepl_root_unlink(root);
-		raw_spin_unlock_irq(&b->lock);
-	}
-
-	if (nr)
-		synchronize_rcu();
-	for (i = 0; nr && i < ARRAY_SIZE(ktrepl_root_hash); i++) {
-		struct ktrepl_root_bucket *b = &ktrepl_root_hash[i];
-
+	ktrepl_for_each_bucket(b) {
 		raw_spin_lock_irq(&b->lock);
 		list_for_each_entry_safe(root, next, &b->roots, list)
 			if (!root->mm)
@@ -431,43 +472,103 @@ unsigned long ktrepl_roots_reclaim(bool pressure)
 	}
 	list_for_each_entry_safe(root, next, &victims, list)
 		ktrepl_root_destroy(root);
+}
+
+static void ktrepl_roots_reclaim(unsigned long idle)
+{
+	struct ktrepl_root_bucket *b;
+	struct ktrepl_root *root;
+	unsigned long nr = 0;
+
+	ktrepl_for_each_bucket(b) {
+		raw_spin_lock_irq(&b->lock);
+		list_for_each_entry(root, &b->roots, list)
+			if (time_after_eq(jiffies,
+					  READ_ONCE(root->used) + idle))
+				nr += ktrepl_root_unlink(root);
+		raw_spin_unlock_irq(&b->lock);
+	}
+	if (!nr)
+		return;
+	synchronize_rcu();
+	ktrepl_roots_collect();
 	atomic_long_sub(nr, &ktrepl_roots_live);
 	atomic_long_add(nr, &ktrepl_roots_reclaimed);
-	if (nr)
-		trace_ktrepl_reclaim(nr);
+	trace_ktrepl_reclaim(nr);
+}
 
-	if (pressure)
-		for (i = 0; i < ktrepl_nr_nodes; i++)
-			if (ktrepl_nodes[i])
-				ktrepl_ready_drain(ktrepl_nodes[i]);
-	return nr;
+/* Left to a node under pressure, for the processes that keep starting. */
+static unsigned int ktrepl_ready_floor(const struct ktrepl_node *node)
+{
+	return READ_ONCE(node->want_ready) / 4;
+}
+
+/* The work stays pending for a while, so that nothing refills at once. */
+static void ktrepl_ready_shrink(void)
+{
+	struct ktrepl_node *node;
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		node = ktrepl_nodes[nid];
+		if (!node || !READ_ONCE(node->want_ready))
+			continue;
+		queue_delayed_work(system_unbound_wq, &node->refill,
+				   KTREPL_BACKOFF_MIN);
+		ktrepl_ready_drain(node, ktrepl_ready_floor(node));
+	}
 }
 
 static bool ktrepl_pressure;
 
 static void ktrepl_reclaim_fn(struct work_struct *work)
 {
-	ktrepl_roots_reclaim(xchg(&ktrepl_pressure, false));
+	bool pressure = xchg(&ktrepl_pressure, false);
+
+	ktrepl_roots_reclaim(pressure ? KTREPL_ROOT_IDLE_PRESS :
+					KTREPL_ROOT_IDLE);
+	if (pressure)
+		ktrepl_ready_shrink();
 	queue_delayed_work(system_unbound_wq, &ktrepl_reclaim_work,
 			   round_jiffies_relative(KTREPL_ROOT_IDLE));
 }
 
-/*
- * Freeing takes pgd_lock and an RCU grace period, neither of which suits every
- * context that memory is reclaimed from: leave it to the work item.
+/**
+ * ktrepl_roots_pressure - memory is short
+ *
+ * All roots that are not in use right now are given back soon, and most of the
+ * spare ones.  Freeing takes pgd_lock and an RCU grace period, neither of which
+ * suits every context that memory is reclaimed from: it is left to a work item.
+ *
+ * Context: Any but NMI.
  */
+void ktrepl_roots_pressure(void)
+{
+	if (!xchg(&ktrepl_pressure, true))
+		mod_delayed_work(system_unbound_wq, &ktrepl_reclaim_work, 0);
+}
+
 static unsigned long ktrepl_shrink_count(struct shrinker *s,
 					 struct shrink_control *sc)
 {
-	return atomic_long_read(&ktrepl_roots_live) +
-	       atomic_long_read(&ktrepl_roots_ready);
+	unsigned long nr = atomic_long_read(&ktrepl_roots_live);
+	unsigned int ready, floor;
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		if (!ktrepl_nodes[nid])
+			continue;
+		ready = READ_ONCE(ktrepl_nodes[nid]->nr_ready);
+		floor = ktrepl_ready_floor(ktrepl_nodes[nid]);
+		nr += ready > floor ? ready - floor : 0;
+	}
+	return nr;
 }
 
 static unsigned long ktrepl_shrink_scan(struct shrinker *s,
 					struct shrink_control *sc)
 {
-	if (!xchg(&ktrepl_pressure, true))
-		mod_delayed_work(system_unbound_wq, &ktrepl_reclaim_work, 0);
+	ktrepl_roots_pressure();
 	return SHRINK_STOP;
 }
 
@@ -478,8 +579,8 @@ void ktrepl_roots_node_init(struct ktrepl_node *node)
 	raw_spin_lock_init(&node->ready_lock);
 	INIT_LIST_HEAD(&node->ready);
 	node->kick = IRQ_WORK_INIT_HARD(ktrepl_kick_fn);
-	INIT_WORK(&node->refill, ktrepl_refill_fn);
-	disable_work(&node->refill);
+	INIT_DELAYED_WORK(&node->refill, ktrepl_refill_fn);
+	disable_delayed_work(&node->refill);
 }
 
 /**
@@ -491,12 +592,12 @@ void ktrepl_roots_node_init(struct ktrepl_node *node)
  */
 void ktrepl_roots_init(void)
 {
+	struct ktrepl_root_bucket *b;
 	struct shrinker *shrinker;
-	int i;
 
-	for (i = 0; i < ARRAY_SIZE(ktrepl_root_hash); i++) {
-		raw_spin_lock_init(&ktrepl_root_hash[i].lock);
-		INIT_LIST_HEAD(&ktrepl_root_hash[i].roots);
+	ktrepl_for_each_bucket(b) {
+		raw_spin_lock_init(&b->lock);
+		INIT_LIST_HEAD(&b->roots);
 	}
 
 	disable_delayed_work(&ktrepl_reclaim_work);
@@ -516,21 +617,25 @@ void ktrepl_roots_init(void)
  */
 void ktrepl_roots_node_start(struct ktrepl_node *node)
 {
-	node->want_ready = 16 + 4 * cpumask_weight(&node->cpus);
-	node->retry = jiffies;
-	ktrepl_refill_fn(&node->refill);
-	enable_work(&node->refill);
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if (!node->want_ready)
+		enable_delayed_work(&node->refill);
+	mod_delayed_work(system_unbound_wq, &node->refill, 0);
+	flush_delayed_work(&node->refill);
 }
 
 /**
- * ktrepl_roots_node_grow - another CPU is going to use a node
+ * ktrepl_roots_cpu_start - a node has become the home of one more CPU
  * @node: the node
  *
- * Context: Process context, ktrepl_mutex held.
+ * It is to have more spare roots.
+ *
+ * Context: Interrupts disabled, on the CPU concerned.
  */
-void ktrepl_roots_node_grow(struct ktrepl_node *node)
+void ktrepl_roots_cpu_start(struct ktrepl_node *node)
 {
-	node->want_ready = 16 + 4 * (cpumask_weight(&node->cpus) + 1);
+	irq_work_queue(&node->kick);
 }
 
 /**
@@ -579,24 +684,28 @@ static void ktrepl_bucket_drain(struct ktrepl_root_bucket *b)
  */
 void ktrepl_roots_stop(void)
 {
-	int i;
+	struct ktrepl_root_bucket *b;
+	int nid;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
 	WRITE_ONCE(ktrepl_roots_on, false);
 	disable_delayed_work_sync(&ktrepl_reclaim_work);
-	for (i = 0; i < ARRAY_SIZE(ktrepl_root_hash); i++)
-		ktrepl_bucket_drain(&ktrepl_root_hash[i]);
+	ktrepl_for_each_bucket(b)
+		ktrepl_bucket_drain(b);
 
 	/* For those in __ktrepl_mm_free() that may still make spares. */
 	synchronize_rcu();
-	for (i = 0; i < ktrepl_nr_nodes; i++) {
-		struct ktrepl_node *node = ktrepl_nodes[i];
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		struct ktrepl_node *node = ktrepl_nodes[nid];
 
-		if (!node || !node->root)
+		if (!node || !node->want_ready)
 			continue;
-		disable_work_sync(&node->refill);
-		ktrepl_ready_drain(node);
+		disable_delayed_work_sync(&node->refill);
+		ktrepl_ready_drain(node, 0);
+		cpumask_clear(&node->missed);
+		node->want_ready = 0;
+		node->backoff = 0;
 	}
 	static_branch_disable_cpuslocked(&ktrepl_roots_key);
 }
