@@ -211,11 +211,10 @@ pgd_t *arch_ktrepl_cpu_root(void)
 	return __va(read_cr3_pa());
 }
 
+/* Cheaper than CR3, and right while reclaim has the root off the mm's list. */
 pgd_t *__ktrepl_loaded_pgd(struct mm_struct *mm)
 {
-	pgd_t *root = arch_ktrepl_cpu_root();
-
-	return ktrepl_mm_owns_root(mm, root) ? root : mm->pgd;
+	return this_cpu_read(ktrepl_cpu_mm_root) ?: mm->pgd;
 }
 
 /* === The user half ======================================================= */

@@ -14,6 +14,7 @@
 #define _LINUX_KTREPL_ARCH_H
 
 #include <linux/mm_types.h>
+#include <linux/percpu.h>
 #include <linux/types.h>
 
 #ifdef CONFIG_HAVE_ARCH_KTREPL
@@ -213,8 +214,8 @@ int arch_ktrepl_node_finish(int nid, pgd_t *root);
  *
  * Loads this CPU's root again, as ktrepl_mm_pgd() gives it with
  * CONFIG_KTREPL_ROOTS and ktrepl_cpu_root() without, and drops every cached
- * translation, global ones and all address space ids included, if that is
- * another than before.
+ * translation, global ones and all address space ids included.  Where the CPU
+ * is on the node root that it is to have already, nothing need be done.
  *
  * Context: Interrupts disabled, on the CPU concerned.
  */
@@ -313,9 +314,16 @@ void arch_ktrepl_root_sync(pgd_t *root, const void *entry);
  * another root is loaded: reclaim of idle roots relies on it.
  *
  * Context: Interrupts disabled; may hold the runqueue lock.  Never allocates.
+ * Takes no lock under kgdb.
  * Return: the node root of @mm for this CPU, or @mm->pgd.
  */
 pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm);
+
+/*
+ * The node root that __ktrepl_mm_pgd() has chosen last on this CPU; NULL: it was
+ * the mm's own, or none has been chosen since CPUs began to ask.
+ */
+DECLARE_PER_CPU(pgd_t *, ktrepl_cpu_mm_root);
 
 /**
  * __ktrepl_set_top - an entry of some root table has been written
@@ -326,16 +334,6 @@ pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm);
  * Context: Any but NMI.  Takes a raw spinlock.
  */
 void __ktrepl_set_top(const void *entry);
-
-/**
- * ktrepl_mm_owns_root - does a root belong to an mm?
- * @mm:	  the mm
- * @root: root table
- *
- * Context: Preemption disabled, @root loaded on this CPU.
- * Return: true if @root is @mm->pgd or one of its node roots.
- */
-bool ktrepl_mm_owns_root(struct mm_struct *mm, pgd_t *root);
 
 #endif /* CONFIG_KTREPL_ROOTS */
 

@@ -88,6 +88,12 @@ static struct ktrepl_root_bucket {
  */
 DEFINE_STATIC_KEY_FALSE(ktrepl_roots_key);
 
+/*
+ * Written on the CPU itself.  While the key is off it is NULL, because the last
+ * choices before, and all before the first CPU has a home, are mm->pgd.
+ */
+DEFINE_PER_CPU(pgd_t *, ktrepl_cpu_mm_root);
+
 /* May spare roots be made?  ktrepl_mutex; read by the refill work. */
 static bool ktrepl_roots_on;
 
@@ -293,7 +299,9 @@ static struct ktrepl_root *ktrepl_root_find(const struct mm_struct *mm,
 	return NULL;
 }
 
-static pgd_t *ktrepl_root_make(struct mm_struct *mm, struct ktrepl_node *node)
+/* Not inline: what it saves would be saved at each switch. */
+static noinline pgd_t *ktrepl_root_make(struct mm_struct *mm,
+					struct ktrepl_node *node)
 {
 	struct ktrepl_root_bucket *b;
 	struct ktrepl_root *root, *spare;
@@ -301,7 +309,7 @@ static pgd_t *ktrepl_root_make(struct mm_struct *mm, struct ktrepl_node *node)
 	spare = ktrepl_ready_pop(node);
 	if (!spare) {
 		ktrepl_root_missed(node);
-		return mm->pgd;
+		return NULL;
 	}
 	if (READ_ONCE(node->nr_ready) < READ_ONCE(node->want_ready) / 2)
 		ktrepl_refill_kick(node);
@@ -327,17 +335,17 @@ static pgd_t *ktrepl_root_make(struct mm_struct *mm, struct ktrepl_node *node)
 
 	if (spare)
 		ktrepl_ready_push(spare, true);
-	return root ? root->pgd : mm->pgd;
+	return root ? root->pgd : NULL;
 }
 
-pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm)
+static pgd_t *ktrepl_root_choose(struct mm_struct *mm)
 {
 	struct ktrepl_node *node = this_cpu_read(ktrepl_cpu_home);
 	struct ktrepl_root *root;
 	unsigned long now;
 
 	if (!node || !node->root)
-		return mm->pgd;
+		return NULL;
 	if (mm == &init_mm)
 		return node->root;
 
@@ -351,25 +359,12 @@ pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm)
 	return root->pgd;
 }
 
-bool ktrepl_mm_owns_root(struct mm_struct *mm, pgd_t *pgd)
+pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm)
 {
-	struct ktrepl_root *root;
-	int nid;
+	pgd_t *root = ktrepl_root_choose(mm);
 
-	if (pgd == mm->pgd)
-		return true;
-	if (mm == &init_mm) {
-		for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-			if (ktrepl_nodes[nid] && pgd == ktrepl_nodes[nid]->root)
-				return true;
-		return false;
-	}
-	/* Pairs with smp_store_release() in ktrepl_root_make(). */
-	for (root = smp_load_acquire(&mm->ktrepl_roots); root;
-	     root = READ_ONCE(root->next))
-		if (root->pgd == pgd)
-			return true;
-	return false;
+	this_cpu_write(ktrepl_cpu_mm_root, root);
+	return root ?: mm->pgd;
 }
 
 void __ktrepl_set_top(const void *entry)

@@ -64,15 +64,27 @@ static __always_inline void ktrepl_set_top(const void *entry)
 	(static_branch_unlikely(&ktrepl_roots_key) &&		\
 	 pgd_index(addr) == pgd_index(__START_KERNEL_map))
 
-/* The root to load on this CPU for @mm. */
-#define ktrepl_mm_pgd(mm)					\
-	(static_branch_unlikely(&ktrepl_roots_key) ?		\
-	 __ktrepl_mm_pgd(mm) : (mm)->pgd)
+/* The root that this CPU is about to load for @mm. */
+#define ktrepl_mm_pgd(mm)						\
+({									\
+	struct mm_struct *__mm = (mm);					\
+									\
+	static_branch_unlikely(&ktrepl_roots_key) ?			\
+		__ktrepl_mm_pgd(__mm) : __mm->pgd;			\
+})
 
-/* The root that is loaded on this CPU, if it is one of @mm; else @mm's own. */
-#define ktrepl_loaded_pgd(mm)					\
-	(static_branch_unlikely(&ktrepl_roots_key) ?		\
-	 __ktrepl_loaded_pgd(mm) : (mm)->pgd)
+/*
+ * The root that this CPU has loaded for @mm, its loaded mm.  Says the same as
+ * CR3, unless an NMI asks between the choice of a root and its loading: then
+ * cpu_tlbstate.loaded_mm is LOADED_MM_SWITCHING.
+ */
+#define ktrepl_loaded_pgd(mm)						\
+({									\
+	struct mm_struct *__mm = (mm);					\
+									\
+	static_branch_unlikely(&ktrepl_roots_key) ?			\
+		__ktrepl_loaded_pgd(__mm) : __mm->pgd;			\
+})
 
 #else
 
