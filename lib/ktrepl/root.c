@@ -29,6 +29,10 @@
  *   has been moved to the master), and by reclaim.  See ktrepl_root_unlink()
  *   for the latter.
  *
+ * - kgdb pokes text while all other CPUs stand still, holding any lock.  Into
+ *   the poke and back it uses a root that is there, or mm->pgd, like a CPU that
+ *   has found no spare: see ktrepl_root_make().
+ *
  * A root that an mm gives back becomes a spare again.  Its user entries are
  * stale then, and overwritten when it is filled the next time.
  */
@@ -38,6 +42,7 @@
 #include <linux/cpumask.h>
 #include <linux/hash.h>
 #include <linux/jiffies.h>
+#include <linux/kgdb.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
@@ -262,7 +267,7 @@ static void ktrepl_kick_fn(struct irq_work *work)
 }
 
 /*
- * Under the runqueue lock work cannot be queued directly.  It
+ * Under the runqueue lock, and under kgdb, work cannot be queued directly.  It
  * is pending already while it backs off.
  */
 static void ktrepl_refill_kick(struct ktrepl_node *node)
@@ -305,6 +310,12 @@ static noinline pgd_t *ktrepl_root_make(struct mm_struct *mm,
 {
 	struct ktrepl_root_bucket *b;
 	struct ktrepl_root *root, *spare;
+
+	/* CPUs that hold the locks below stand still. */
+	if (in_dbg_master()) {
+		ktrepl_root_missed(node);
+		return NULL;
+	}
 
 	spare = ktrepl_ready_pop(node);
 	if (!spare) {
