@@ -571,10 +571,8 @@ void ktrepl_late_init(void)
 	mutex_lock(&ktrepl_mutex);
 	err = ktrepl_start();
 	mutex_unlock(&ktrepl_mutex);
-	if (!err) {
-		ktrepl_roots_init();
-		err = ktrepl_notifiers_init();
-	}
+	if (!err)
+		err = ktrepl_roots_init() ?: ktrepl_notifiers_init();
 	if (err && !ktrepl_reason)
 		ktrepl_reason = err == -ENOMEM ? "out of memory at boot" :
 				"the architecture's ranges are not valid";

@@ -468,7 +468,7 @@ static inline void ktrepl_exec_unlock(void) { }
 
 /* root.c */
 void ktrepl_roots_node_init(struct ktrepl_node *node);
-void ktrepl_roots_init(void);
+int ktrepl_roots_init(void);
 void ktrepl_roots_start(void);
 void ktrepl_roots_node_start(struct ktrepl_node *node);
 void ktrepl_roots_cpu_start(struct ktrepl_node *node);
@@ -479,7 +479,11 @@ void ktrepl_roots_show(struct seq_file *m);
 #else
 
 static inline void ktrepl_roots_node_init(struct ktrepl_node *node) { }
-static inline void ktrepl_roots_init(void) { }
+static inline int ktrepl_roots_init(void)
+{
+	return 0;
+}
+
 static inline void ktrepl_roots_start(void) { }
 static inline void ktrepl_roots_node_start(struct ktrepl_node *node) { }
 static inline void ktrepl_roots_cpu_start(struct ktrepl_node *node) { }

@@ -44,6 +44,7 @@
 #include <linux/jiffies.h>
 #include <linux/kgdb.h>
 #include <linux/list.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/shrinker.h>
@@ -76,16 +77,24 @@ struct ktrepl_root {
 	unsigned long used;
 };
 
-#define KTREPL_ROOT_BITS	8
+/*
+ * A bucket is walked with interrupts disabled, at each store to a root entry.
+ * How many roots there are goes with memory: have a bucket for each 16 MiB.
+ */
+#define KTREPL_BUCKET_SHIFT	24
+#define KTREPL_BUCKET_BITS_MIN	8
+#define KTREPL_BUCKET_BITS_MAX	16
 
 static struct ktrepl_root_bucket {
 	raw_spinlock_t lock;
 	struct list_head roots;
-} ktrepl_root_hash[1 << KTREPL_ROOT_BITS];
+} *ktrepl_root_hash __read_mostly;
+
+static unsigned int ktrepl_root_bits __read_mostly;
 
 #define ktrepl_for_each_bucket(b)					\
 	for ((b) = ktrepl_root_hash;					\
-	     (b) < ktrepl_root_hash + ARRAY_SIZE(ktrepl_root_hash); (b)++)
+	     (b) < ktrepl_root_hash + (1UL << ktrepl_root_bits); (b)++)
 
 /*
  * True while a node root may exist.  Entries of root tables are mirrored, and
@@ -123,7 +132,7 @@ static DECLARE_DELAYED_WORK(ktrepl_reclaim_work, ktrepl_reclaim_fn);
 
 static struct ktrepl_root_bucket *ktrepl_root_bucket(const void *pgd)
 {
-	return &ktrepl_root_hash[hash_ptr(pgd, KTREPL_ROOT_BITS)];
+	return &ktrepl_root_hash[hash_ptr(pgd, ktrepl_root_bits)];
 }
 
 /* === Spare roots ========================================================= */
@@ -595,12 +604,20 @@ void ktrepl_roots_node_init(struct ktrepl_node *node)
  * Without a shrinker, roots are still given back when idle.
  *
  * Context: Process context.
+ * Return: 0 or -ENOMEM.
  */
-void ktrepl_roots_init(void)
+int ktrepl_roots_init(void)
 {
 	struct ktrepl_root_bucket *b;
 	struct shrinker *shrinker;
 
+	ktrepl_root_bits = clamp(order_base_2(totalram_pages() >>
+					      (KTREPL_BUCKET_SHIFT - PAGE_SHIFT)),
+				 KTREPL_BUCKET_BITS_MIN, KTREPL_BUCKET_BITS_MAX);
+	ktrepl_root_hash = kvcalloc(1UL << ktrepl_root_bits, sizeof(*b),
+				    GFP_KERNEL);
+	if (!ktrepl_root_hash)
+		return -ENOMEM;
 	ktrepl_for_each_bucket(b) {
 		raw_spin_lock_init(&b->lock);
 		INIT_LIST_HEAD(&b->roots);
@@ -609,10 +626,11 @@ void ktrepl_roots_init(void)
 	disable_delayed_work(&ktrepl_reclaim_work);
 	shrinker = shrinker_alloc(0, "ktrepl-roots");
 	if (!shrinker)
-		return;
+		return 0;
 	shrinker->count_objects = ktrepl_shrink_count;
 	shrinker->scan_objects = ktrepl_shrink_scan;
 	shrinker_register(shrinker);
+	return 0;
 }
 
 /**
