@@ -473,6 +473,7 @@ void ktrepl_roots_start(void);
 void ktrepl_roots_node_start(struct ktrepl_node *node);
 void ktrepl_roots_cpu_start(struct ktrepl_node *node);
 void ktrepl_roots_stop(void);
+void ktrepl_roots_finish(void);
 void ktrepl_roots_pressure(void);
 void ktrepl_roots_show(struct seq_file *m);
 
@@ -488,6 +489,7 @@ static inline void ktrepl_roots_start(void) { }
 static inline void ktrepl_roots_node_start(struct ktrepl_node *node) { }
 static inline void ktrepl_roots_cpu_start(struct ktrepl_node *node) { }
 static inline void ktrepl_roots_stop(void) { }
+static inline void ktrepl_roots_finish(void) { }
 static inline void ktrepl_roots_show(struct seq_file *m) { }
 
 #endif /* CONFIG_KTREPL_ROOTS */

@@ -701,7 +701,7 @@ static void ktrepl_bucket_drain(struct ktrepl_root_bucket *b)
 }
 
 /**
- * ktrepl_roots_stop - free all roots
+ * ktrepl_roots_stop - free all roots of mms, and all spare ones
  *
  * Context: Process context, cpus_read_lock and ktrepl_mutex held; every CPU
  * has been moved to the master, and has nothing cached from a node root.
@@ -731,6 +731,21 @@ void ktrepl_roots_stop(void)
 		node->want_ready = 0;
 		node->backoff = 0;
 	}
+}
+
+/**
+ * ktrepl_roots_finish - CPUs need no longer ask for their roots
+ *
+ * The kernel roots of nodes are gone, too: code that goes over all roots may
+ * take them for ordinary ones from now on, see ktrepl_private_top() on x86.
+ *
+ * Context: Process context, cpus_read_lock and ktrepl_mutex held; after
+ * ktrepl_roots_stop(), no node has a root.
+ */
+void ktrepl_roots_finish(void)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
 	static_branch_disable_cpuslocked(&ktrepl_roots_key);
 }
 
