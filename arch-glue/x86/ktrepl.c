@@ -136,8 +136,12 @@ pgd_t *arch_ktrepl_root_alloc(int nid, pgd_t *from)
 	struct page *page;
 	pgd_t *root;
 
-	page = alloc_pages_node(nid, GFP_PGTABLE_USER | __GFP_THISNODE |
-				__GFP_NOWARN, PGD_ALLOCATION_ORDER);
+	/*
+	 * All of it is overwritten.  Spare roots are no process's: ktrepl
+	 * accounts for them, no memory cgroup does.
+	 */
+	page = alloc_pages_node(nid, GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN,
+				PGD_ALLOCATION_ORDER);
 	if (!page)
 		return NULL;
 	root = page_address(page);
