@@ -115,6 +115,8 @@ static void ktrepl_check_leaf(struct kunit *test, int nid,
 	KUNIT_ASSERT_TRUE(test, ktrepl_walk(ktrepl_master_root(), addr,
 					    nid, &m));
 	KUNIT_EXPECT_LE(test, n.size, m.size);
+	if (ktrepl_info->keep_leaves)
+		KUNIT_EXPECT_EQ(test, n.size, m.size);
 	if (n.size < m.size)
 		m.prot = arch_ktrepl_split_prot(m.prot);
 	KUNIT_EXPECT_EQ(test, pgprot_val(n.prot), pgprot_val(m.prot));
@@ -125,7 +127,7 @@ static void ktrepl_check_leaf(struct kunit *test, int nid,
 	}
 }
 
-/* [T1] [T3]: a node's leaf has the master's size and protection */
+/* [T1] [T3] [F6]: a node's leaf has the master's size and protection */
 static void ktrepl_text_leaves(struct kunit *test)
 {
 	ktrepl_each_leaf(test, ktrepl_check_leaf);

@@ -265,6 +265,11 @@ int arch_ktrepl_node_finish(int nid, pgd_t *root)
 	return 0;
 }
 
+/* Each leaf is in one place. */
+void arch_ktrepl_leaf_sync(pgd_t *root, unsigned long addr)
+{
+}
+
 static pgd_t *ktrepl_ttbr_root(u64 ttbr)
 {
 	phys_addr_t pa = ttbr & GENMASK_ULL(47, PAGE_SHIFT);

@@ -68,8 +68,18 @@ static const char *ktrepl_refuse(void)
 	return NULL;
 }
 
+/*
+ * A CPU has translations of several roots cached: global ones, those of other
+ * PCIDs, of an mm that had to do without a node root, and of EFI's.  Where they
+ * differ in nothing but the page frame, and the pages are equal and read-only,
+ * either will do.  With different sizes as well the SDM leaves undefined what
+ * happens (volume 3A, "TLBs may contain both ordinary and large-page
+ * translations"), and some processors raise a machine check
+ * (Documentation/admin-guide/hw-vuln/multihit.rst): leaves keep their size.
+ */
 static struct ktrepl_arch_info ktrepl_x86_info = {
 	.nr_ranges = 2,
+	.keep_leaves = true,
 };
 
 const struct ktrepl_arch_info *arch_ktrepl_setup(void)
@@ -83,8 +93,9 @@ const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 	info->marker = marker + ENDBR_INSN_SIZE + 4;
 
 	/*
-	 * Padding up to a 2 MiB boundary has been given back to the page
-	 * allocator behind read-only data, but not behind text.
+	 * Text ends where a 2 MiB leaf does.  The padding behind read-only data has
+	 * been made writable and given back to the page allocator, and its last
+	 * leaf split for that.
 	 */
 	info->ranges[0] = (struct ktrepl_range){
 		.name = "image-text", .kind = KTREPL_TEXT,
@@ -284,4 +295,18 @@ int arch_ktrepl_node_finish(int nid, pgd_t *root)
 		    pmd_pfn(user[i]) == pmd_pfn(master[i]))
 			set_pmd(&user[i], kernel[i]);
 	return 0;
+}
+
+/* The user half has the leaf by value, from arch_ktrepl_node_finish(). */
+void arch_ktrepl_leaf_sync(pgd_t *root, unsigned long addr)
+{
+	pgd_t *pgd = kernel_to_user_pgdp(root + KTREPL_PGD_INDEX);
+	pmd_t *kernel, *user;
+
+	if (!cpu_feature_enabled(X86_FEATURE_PTI) || pgd_none(*pgd))
+		return;
+	kernel = ktrepl_pmd_page(root + KTREPL_PGD_INDEX, addr);
+	user = ktrepl_pmd_page(pgd, addr);
+	if (user && pmd_leaf(user[pmd_index(addr)]))
+		set_pmd(&user[pmd_index(addr)], kernel[pmd_index(addr)]);
 }

@@ -54,6 +54,7 @@ void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 			 size_t len);
 bool __ktrepl_poke_next(struct ktrepl_poke *poke);
 void __ktrepl_sync_range(unsigned long start, unsigned long end);
+void __ktrepl_split_leaf(unsigned long addr);
 
 /**
  * ktrepl_poke_first - resolve every target of a poke
@@ -116,6 +117,24 @@ static __always_inline void ktrepl_sync_range(unsigned long start,
 	if (IS_ENABLED(CONFIG_HAVE_ARCH_KTREPL) &&
 	    static_branch_unlikely(&ktrepl_key))
 		__ktrepl_sync_range(start, end);
+}
+
+/**
+ * ktrepl_split_leaf - the master's large leaf is about to be split
+ * @addr: an address that it covers
+ *
+ * Called before the store, and where the caller flushes TLBs after it.  When this
+ * returns all nodes map the master's leaf, and no CPU has another translation of
+ * its addresses cached: during the split there are never two sizes of leaves with
+ * two physical addresses.
+ *
+ * Context: Interrupts enabled; may hold spinlocks that flush_tlb_all() allows.
+ */
+static __always_inline void ktrepl_split_leaf(unsigned long addr)
+{
+	if (IS_ENABLED(CONFIG_HAVE_ARCH_KTREPL) &&
+	    static_branch_unlikely(&ktrepl_key))
+		__ktrepl_split_leaf(addr);
 }
 
 /**
@@ -200,6 +219,7 @@ static inline void ktrepl_poke_first(struct ktrepl_poke *poke,
 				     unsigned long addr, size_t len) { }
 static inline bool ktrepl_poke_next(struct ktrepl_poke *poke) { return false; }
 static inline void ktrepl_sync_range(unsigned long start, unsigned long end) { }
+static inline void ktrepl_split_leaf(unsigned long addr) { }
 static inline void ktrepl_late_init(void) { }
 
 #endif /* CONFIG_KTREPL */

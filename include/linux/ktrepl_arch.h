@@ -60,6 +60,11 @@ struct ktrepl_range {
  * @sync_copies:  [F5] instruction caches do not follow stores: [P1] and every
  *		  other user of the iterator maintain them for each copy through
  *		  the alias just written, and say so in ktrepl_poke.synced
+ * @keep_leaves:  [F6] a leaf that the master maps as one is one on every node:
+ *		  CPUs may have the translations of several roots cached, and
+ *		  must not meet two sizes of leaves with two physical addresses
+ *		  at one address.  Stores that split a leaf of the master are
+ *		  preceded by ktrepl_split_leaf()
  * @fake_nodes:	  [F4] number of pretended nodes, for a port without NUMA;
  *		  0 for all others.  The master counts as being on node 0.
  */
@@ -69,6 +74,7 @@ struct ktrepl_arch_info {
 	unsigned int nr_ranges;
 	void *marker;
 	bool sync_copies;
+	bool keep_leaves;
 	unsigned int fake_nodes;
 };
 
@@ -208,6 +214,17 @@ void arch_ktrepl_root_free(pgd_t *root);
  * Return: 0 or -ENOMEM.
  */
 int arch_ktrepl_node_finish(int nid, pgd_t *root);
+
+/**
+ * arch_ktrepl_leaf_sync - [T10] a large leaf of a node has changed
+ * @root: the node's kernel root
+ * @addr: an address that the leaf covers
+ *
+ * Repeats that where [T3] has repeated the leaf.
+ *
+ * Context: Interrupts disabled.
+ */
+void arch_ktrepl_leaf_sync(pgd_t *root, unsigned long addr);
 
 /**
  * arch_ktrepl_attach - [A1] load the root that ktrepl wants on this CPU

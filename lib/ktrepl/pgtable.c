@@ -16,7 +16,9 @@
  *
  * A leaf of a clone has the protection of the master's.  It has its size, too,
  * unless parts of the large leaf have no copy, or copies that do not adjoin.
- * Which of the two is settled before a CPU loads the root.
+ * Which of the two is settled before a CPU loads the root.  Where leaves have to
+ * keep their size ([F6]), the node maps the master's in that case, and before
+ * the master splits a leaf.
  *
  * The image's paths are cloned, and its copies mapped, before a CPU loads the
  * root; those of executable memory while CPUs are on it.  Then old and new
@@ -534,6 +536,38 @@ void __ktrepl_sync_range(unsigned long start, unsigned long end)
 	}
 }
 
+/* Has a node map a large leaf as the master does.  False if it did already. */
+static bool ktrepl_leaf_release(struct ktrepl_node *node, unsigned long addr)
+{
+	pmd_t *m = ktrepl_pmd(ktrepl_master_root(), addr);
+	pmd_t *n = ktrepl_pmd(node->root, addr);
+
+	lockdep_assert_held(&ktrepl_pt_lock);
+
+	if (!m || !n || !pmd_leaf(*m) || !pmd_leaf(*n) ||
+	    pmd_val(*m) == pmd_val(*n))
+		return false;
+	ktrepl_mark_dead(node->nid, addr & PMD_MASK, PMD_SIZE);
+	ktrepl_sync_large(node->nid, n, *m, addr);
+	arch_ktrepl_leaf_sync(node->root, addr);
+	return true;
+}
+
+void __ktrepl_split_leaf(unsigned long addr)
+{
+	bool changed = false;
+	unsigned long flags;
+	int nid;
+
+	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid] && ktrepl_nodes[nid]->root)
+			changed |= ktrepl_leaf_release(ktrepl_nodes[nid], addr);
+	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
+	if (changed)
+		flush_tlb_all();
+}
+
 #ifndef CONFIG_KTREPL_ROOTS
 
 /*
@@ -751,8 +785,8 @@ bool ktrepl_leaf_is_split(const struct ktrepl_node *node, unsigned long addr)
  * For when not all of it can have copies that adjoin.
  *
  * Context: Process context, ktrepl_mutex held.
- * Return: false if it has to be mapped as one leaf, for lack of memory or
- * because it is too large.
+ * Return: false if it has to be mapped as one leaf, for lack of memory, because
+ * it is too large, or because leaves keep their size, [F6].
  */
 bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr)
 {
@@ -766,7 +800,7 @@ bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr)
 	/* Below, the leaves are small already. */
 	if (!pmd_leaf(*m) || !pmd_leaf(*n))
 		return true;
-	if (pmd_leaf_size(*m) != PMD_SIZE)
+	if (ktrepl_info->keep_leaves || pmd_leaf_size(*m) != PMD_SIZE)
 		return false;
 	table = ktrepl_table_alloc(node);
 	if (!table)
