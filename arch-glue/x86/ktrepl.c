@@ -245,30 +245,12 @@ static pmd_t *ktrepl_pmd_page(pgd_t *pgd, unsigned long addr)
 	return pud_none(*pud) ? NULL : pud_pgtable(*pud);
 }
 
-/*
- * With page table isolation the user half maps entry text, from tables of its
- * own, with the same PMD entries as the kernel half and marked global in both:
- * each node needs these to be its own, or there were two different global
- * translations for an address.
- */
-int arch_ktrepl_node_finish(int nid, pgd_t *root)
+/* Gives the user half of a node's root tables of its own, down to PMDs. */
+static int ktrepl_user_clone(int nid, pgd_t *pgd, unsigned long addr)
 {
-	unsigned long addr = (unsigned long)_text & PUD_MASK;
-	pmd_t *kernel, *master, *user;
 	p4d_t *p4d;
 	pud_t *pud;
 	void *new;
-	pgd_t *pgd;
-	int i;
-
-	if (!cpu_feature_enabled(X86_FEATURE_PTI))
-		return 0;
-
-	kernel = ktrepl_pmd_page(root + KTREPL_PGD_INDEX, addr);
-	master = ktrepl_pmd_page(init_mm.pgd + KTREPL_PGD_INDEX, addr);
-	pgd = kernel_to_user_pgdp(root + KTREPL_PGD_INDEX);
-	if (pgd_none(*pgd) || !ktrepl_pmd_page(pgd, addr))
-		return 0;
 
 	if (pgtable_l5_enabled()) {
 		new = ktrepl_table_clone(nid, (void *)pgd_page_vaddr(*pgd));
@@ -288,11 +270,41 @@ int arch_ktrepl_node_finish(int nid, pgd_t *root)
 	if (!new)
 		return -ENOMEM;
 	set_pud(pud, __pud(arch_ktrepl_table_entry(pud_val(*pud), __pa(new))));
+	return 0;
+}
 
-	user = new;
+/*
+ * With page table isolation the user half maps entry text, from tables of its
+ * own, with the same PMD entries as the kernel half and marked global in both:
+ * each node needs these to be its own, or there were two different global
+ * translations for an address.
+ *
+ * Roots of mms have the entry that leads there: a node that has tables keeps
+ * them when its leaves are installed anew.
+ */
+int arch_ktrepl_node_finish(int nid, pgd_t *root)
+{
+	pgd_t *m_pgd = kernel_to_user_pgdp(init_mm.pgd + KTREPL_PGD_INDEX);
+	pgd_t *n_pgd = kernel_to_user_pgdp(root + KTREPL_PGD_INDEX);
+	unsigned long addr = (unsigned long)_text & PUD_MASK;
+	pmd_t *kernel, *master, *user;
+	int i, err;
+
+	if (!cpu_feature_enabled(X86_FEATURE_PTI) || pgd_none(*m_pgd))
+		return 0;
+	master = ktrepl_pmd_page(m_pgd, addr);
+	if (!master)
+		return 0;
+	if (pgd_val(*n_pgd) == pgd_val(*m_pgd)) {
+		err = ktrepl_user_clone(nid, n_pgd, addr);
+		if (err)
+			return err;
+	}
+
+	kernel = ktrepl_pmd_page(root + KTREPL_PGD_INDEX, addr);
+	user = ktrepl_pmd_page(n_pgd, addr);
 	for (i = 0; i < PTRS_PER_PMD; i++)
-		if (pmd_present(user[i]) &&
-		    pmd_pfn(user[i]) == pmd_pfn(master[i]))
+		if (pmd_leaf(master[i]))
 			set_pmd(&user[i], kernel[i]);
 	return 0;
 }

@@ -208,7 +208,7 @@ void arch_ktrepl_root_free(pgd_t *root);
  * @root: the node's kernel root, with all its leaves installed
  *
  * For parts that the generic walk does not see (x86: the user half under page
- * table isolation).  Clones tables by ktrepl_table_clone().
+ * table isolation).  Clones tables by ktrepl_table_clone(), the first time.
  *
  * Context: Process context, may sleep.
  * Return: 0 or -ENOMEM.
