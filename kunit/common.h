@@ -24,6 +24,21 @@ static inline int ktrepl_suite_rerun(struct kunit_suite *suite)
 	return 0;
 }
 
+#ifdef CONFIG_KTREPL_ROOTS
+
+/* Has the refill work of a node run, which may have been kicked. */
+static inline void ktrepl_test_refill(struct ktrepl_node *node)
+{
+	irq_work_sync(&node->kick);
+	flush_delayed_work(&node->refill);
+}
+
+#else
+
+static inline void ktrepl_test_refill(struct ktrepl_node *node) { }
+
+#endif
+
 /*
  * Built-in suites run before kernel text is protected, and so before anything
  * of it can be replicated.  The generic port needs nothing of that kind, and
@@ -31,6 +46,8 @@ static inline int ktrepl_suite_rerun(struct kunit_suite *suite)
  */
 static inline int ktrepl_test_on(struct kunit *test)
 {
+	int nid;
+
 	if (!ktrepl_info && !IS_ENABLED(CONFIG_HAVE_ARCH_KTREPL))
 		ktrepl_late_init();
 	if (!ktrepl_info)
@@ -38,8 +55,11 @@ static inline int ktrepl_test_on(struct kunit *test)
 	if (ktrepl_info->refuse)
 		kunit_skip(test, "refused: %s", ktrepl_info->refuse);
 	KUNIT_ASSERT_EQ(test, ktrepl_enable(), 0);
-	/* Nobody is about to make more copies. */
+	/* Nobody is about to make more copies, or spare roots. */
 	ktrepl_exec_flush();
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid])
+			ktrepl_test_refill(ktrepl_nodes[nid]);
 	return 0;
 }
 

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Roots of mms on each node, and what x86_64 makes of leaves and tables.
+ *
+ *	echo 1 > /sys/kernel/debug/kunit/ktrepl_root/run
+ */
+
+#include <linux/cpu.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/irq_work.h>
+#include <linux/kgdb.h>
+#include <linux/kprobes.h>
+#include <linux/kthread.h>
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/mmu_context.h>
+#include <linux/pgtable.h>
+#include <linux/sched/mm.h>
+#include <linux/set_memory.h>
+#include <linux/stop_machine.h>
+#include <linux/workqueue.h>
+
+#include <asm/pgalloc.h>
+#include <asm/text-patching.h>
+
+#include "common.h"
+
+struct ktrepl_root_test {
+	struct mm_struct *mm;		/* that no CPU has loaded yet */
+	struct ktrepl_node *node;	/* with a root, and */
+	unsigned int cpu;		/* a CPU of its own */
+};
+
+static int ktrepl_root_init(struct kunit *test)
+{
+	struct ktrepl_root_test *t;
+	int cpu, err = ktrepl_test_on(test);
+
+	t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	for_each_online_cpu(cpu) {
+		struct ktrepl_node *node = per_cpu(ktrepl_cpu_home, cpu);
+
+		if (node && node->root) {
+			t->node = node;
+			t->cpu = cpu;
+		}
+	}
+	KUNIT_ASSERT_NOT_NULL(test, t->node);
+	t->mm = mm_alloc();
+	KUNIT_ASSERT_NOT_NULL(test, t->mm);
+	test->priv = t;
+	return err;
+}
+
+static void ktrepl_root_exit(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+
+	if (t)
+		mmput(t->mm);
+}
+
+static void ktrepl_root_refill(struct ktrepl_node *node)
+{
+	irq_work_queue(&node->kick);
+	ktrepl_test_refill(node);
+}
+
+/* === kgdb ================================================================ */
+
+#ifdef CONFIG_KGDB
+
+static void ktrepl_kgdb_master(int cpu)
+{
+	atomic_set(&kgdb_active, cpu);
+}
+
+#else
+
+static void ktrepl_kgdb_master(int cpu) { }
+
+#endif
+
+struct ktrepl_root_kgdb {
+	struct mm_struct *mm;
+	u8 *addr;
+	pgd_t *pgd;
+	bool missed;
+	bool done;
+};
+
+/* As kgdb, from a CPU's stopper thread: the choice of a root, and a poke. */
+static int ktrepl_root_kgdb_fn(void *data)
+{
+	struct ktrepl_root_kgdb *k = data;
+	unsigned long flags;
+	u8 byte = *k->addr;
+	pgd_t *loaded;
+
+	local_irq_save(flags);
+	ktrepl_kgdb_master(smp_processor_id());
+	/* Chosen, but not loaded. */
+	loaded = this_cpu_read(ktrepl_cpu_mm_root);
+	k->pgd = __ktrepl_mm_pgd(k->mm);
+	this_cpu_write(ktrepl_cpu_mm_root, loaded);
+	k->missed = cpumask_test_cpu(smp_processor_id(),
+				     &this_cpu_read(ktrepl_cpu_home)->missed);
+	text_poke_kgdb(k->addr, &byte, 1);
+	ktrepl_kgdb_master(-1);
+	local_irq_restore(flags);
+	/* Pairs with smp_load_acquire() in ktrepl_root_kgdb_wait(). */
+	smp_store_release(&k->done, true);
+	return 0;
+}
+
+static bool ktrepl_root_kgdb_wait(struct ktrepl_root_kgdb *k,
+				  unsigned int ms)
+{
+	/* Pairs with smp_store_release() in ktrepl_root_kgdb_fn(). */
+	for (; ms && !smp_load_acquire(&k->done); ms--)
+		mdelay(1);
+	return ms;
+}
+
+/* [A3]: a poke of kgdb takes no lock that a stopped CPU may hold */
+static void ktrepl_root_kgdb(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	struct ktrepl_root_kgdb k = {
+		.mm = t->mm, .addr = ktrepl_info->marker,
+	};
+	struct cpu_stop_work work;
+	unsigned long flags;
+	bool done;
+
+	if (!IS_ENABLED(CONFIG_KGDB))
+		kunit_skip(test, "requires CONFIG_KGDB");
+
+	KUNIT_ASSERT_NE(test, t->cpu, 0);
+	KUNIT_ASSERT_EQ(test, set_cpus_allowed_ptr(current, cpumask_of(0)), 0);
+	/* Nobody else pokes meanwhile. */
+	mutex_lock(&text_mutex);
+	raw_spin_lock_irqsave(&t->node->ready_lock, flags);
+	stop_one_cpu_nowait(t->cpu, ktrepl_root_kgdb_fn, &k, &work);
+	done = ktrepl_root_kgdb_wait(&k, 2000);
+	raw_spin_unlock_irqrestore(&t->node->ready_lock, flags);
+	KUNIT_EXPECT_TRUE(test, ktrepl_root_kgdb_wait(&k, 10000));
+	mutex_unlock(&text_mutex);
+
+	KUNIT_EXPECT_TRUE(test, done);
+	KUNIT_EXPECT_PTR_EQ(test, k.pgd, t->mm->pgd);
+	KUNIT_EXPECT_TRUE(test, k.missed);
+	/* It has been asked to look again. */
+	ktrepl_root_refill(t->node);
+	KUNIT_EXPECT_TRUE(test, cpumask_empty(&t->node->missed));
+}
+
+/* === The root that is loaded ============================================= */
+
+/* [A2]: what is loaded is known while reclaim has taken the root away */
+static void ktrepl_root_loaded(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	bool before, during, own;
+	void *roots;
+
+	KUNIT_ASSERT_EQ(test, set_cpus_allowed_ptr(current,
+						   cpumask_of(t->cpu)), 0);
+	kthread_use_mm(t->mm);
+	local_irq_disable();
+	own = arch_ktrepl_cpu_root() == t->mm->pgd;
+	before = ktrepl_loaded_pgd(t->mm) == arch_ktrepl_cpu_root();
+	/* See ktrepl_root_unlink().  The root is too young for it. */
+	roots = t->mm->ktrepl_roots;
+	WRITE_ONCE(t->mm->ktrepl_roots, NULL);
+	during = ktrepl_loaded_pgd(t->mm) == arch_ktrepl_cpu_root();
+	WRITE_ONCE(t->mm->ktrepl_roots, roots);
+	local_irq_enable();
+	kthread_unuse_mm(t->mm);
+
+	KUNIT_EXPECT_FALSE(test, own);
+	KUNIT_EXPECT_TRUE(test, before);
+	KUNIT_EXPECT_TRUE(test, during);
+}
+
+/* === Spare roots ========================================================= */
+
+static cpumask_t ktrepl_root_attached;
+
+static int ktrepl_root_attach_pre(struct kprobe *p, struct pt_regs *regs)
+{
+	cpumask_set_cpu(smp_processor_id(), &ktrepl_root_attached);
+	return 0;
+}
+
+/* Only the CPU that has missed its root is disturbed. */
+static void ktrepl_root_missed(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	struct kprobe probe = {
+		.symbol_name = "arch_ktrepl_attach",
+		.pre_handler = ktrepl_root_attach_pre,
+	};
+
+	/* What has been missed until now is not this case's. */
+	ktrepl_root_refill(t->node);
+	cpumask_clear(&ktrepl_root_attached);
+	KUNIT_ASSERT_EQ(test, register_kprobe(&probe), 0);
+	cpumask_set_cpu(t->cpu, &t->node->missed);
+	ktrepl_root_refill(t->node);
+	unregister_kprobe(&probe);
+	KUNIT_EXPECT_TRUE(test, cpumask_equal(&ktrepl_root_attached,
+					      cpumask_of(t->cpu)));
+	KUNIT_EXPECT_FALSE(test, cpumask_test_cpu(t->cpu, &t->node->missed));
+}
+
+static unsigned int ktrepl_root_ready(struct ktrepl_node *node)
+{
+	return READ_ONCE(node->nr_ready);
+}
+
+/* Memory pressure leaves a floor, and the rest comes back by itself. */
+static void ktrepl_root_pressure(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	unsigned int want, least, i;
+
+	ktrepl_root_refill(t->node);
+	want = t->node->want_ready;
+	KUNIT_ASSERT_GE(test, want, 16);
+	least = want;
+	ktrepl_roots_pressure();
+	for (i = 0; i < 800; i++) {
+		least = min(least, ktrepl_root_ready(t->node));
+		usleep_range(1000, 2000);
+	}
+	KUNIT_EXPECT_LT(test, least, want / 2);
+	KUNIT_EXPECT_GE(test, least, want / 8);
+	for (i = 0; i < 100 && ktrepl_root_ready(t->node) < want / 2; i++)
+		msleep(50);
+	KUNIT_EXPECT_GE(test, ktrepl_root_ready(t->node), want / 2);
+}
+
+static unsigned int ktrepl_root_want(const struct ktrepl_node *node)
+{
+	return 16 + 4 * cpumask_weight(&node->cpus);
+}
+
+/* A CPU that joins a node brings its share of the spare roots. */
+static void ktrepl_root_join(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	unsigned int before;
+
+	KUNIT_ASSERT_NE(test, t->cpu, 0);
+	KUNIT_ASSERT_EQ(test, remove_cpu(t->cpu), 0);
+	ktrepl_disable();
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+	ktrepl_root_refill(t->node);
+	before = t->node->want_ready;
+	KUNIT_EXPECT_EQ(test, add_cpu(t->cpu), 0);
+	/* Kicked by the CPU itself, which is online since then. */
+	ktrepl_test_refill(t->node);
+	KUNIT_EXPECT_EQ(test, before + 4, t->node->want_ready);
+	KUNIT_EXPECT_EQ(test, ktrepl_root_want(t->node), t->node->want_ready);
+}
+
+/* === The key ============================================================= */
+
+static unsigned int ktrepl_root_freed, ktrepl_root_freed_late;
+static struct task_struct *ktrepl_root_task;
+
+static int ktrepl_root_free_pre(struct kprobe *p, struct pt_regs *regs)
+{
+	if (current != ktrepl_root_task)
+		return 0;
+	ktrepl_root_freed++;
+	ktrepl_root_freed_late += !static_key_enabled(&ktrepl_roots_key);
+	return 0;
+}
+
+/* While there is any node root, code that goes over all roots can tell. */
+static void ktrepl_root_key(struct kunit *test)
+{
+	struct kprobe probe = {
+		.symbol_name = "arch_ktrepl_root_free",
+		.pre_handler = ktrepl_root_free_pre,
+	};
+
+	ktrepl_root_task = current;
+	ktrepl_root_freed = 0;
+	ktrepl_root_freed_late = 0;
+	KUNIT_ASSERT_EQ(test, register_kprobe(&probe), 0);
+	ktrepl_disable();
+	unregister_kprobe(&probe);
+	KUNIT_EXPECT_FALSE(test, static_key_enabled(&ktrepl_roots_key));
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+	KUNIT_EXPECT_GT(test, ktrepl_root_freed, 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_root_freed_late, 0);
+}
+
+/* === Leaves ============================================================== */
+
+static struct ktrepl_root_split {
+	pgd_t *root;
+	unsigned long addr;
+	struct ktrepl_walk first;	/* at the first flush of all TLBs */
+	bool flushed;
+} ktrepl_root_split_state;
+
+static int ktrepl_root_flush_pre(struct kprobe *p, struct pt_regs *regs)
+{
+	struct ktrepl_root_split *s = &ktrepl_root_split_state;
+
+	if (current == ktrepl_root_task && !s->flushed)
+		s->flushed = ktrepl_walk(s->root, s->addr, 0, &s->first);
+	return 0;
+}
+
+/* Does a node map the master's large leaf by a copy? */
+static bool ktrepl_root_large(const struct ktrepl_node *node,
+			      unsigned long addr, unsigned long *pfn)
+{
+	struct ktrepl_walk n, m;
+
+	if (!ktrepl_walk(node->root, addr, node->nid, &n) ||
+	    !ktrepl_walk(ktrepl_master_root(), addr, node->nid, &m))
+		return false;
+	*pfn = m.pfn;
+	return n.size == PMD_SIZE && m.size == PMD_SIZE && n.pfn != m.pfn;
+}
+
+/* The last such leaf of all, and the page frame of the master. */
+static unsigned long ktrepl_root_find_large(struct ktrepl_root_split *s)
+{
+	unsigned long addr, pfn, found = 0;
+	struct ktrepl_set *set;
+	int nid;
+
+	mutex_lock(&ktrepl_mutex);
+	list_for_each_entry(set, &ktrepl_sets, list) {
+		for (addr = set->start; set->mapped && addr < set->end;
+		     addr = ALIGN(addr + 1, PMD_SIZE)) {
+			for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+				struct ktrepl_node *node = ktrepl_nodes[nid];
+
+				if (!node || !node->root ||
+				    !ktrepl_root_large(node, addr, &pfn))
+					continue;
+				s->root = node->root;
+				s->addr = addr;
+				found = pfn;
+			}
+		}
+	}
+	mutex_unlock(&ktrepl_mutex);
+	return found;
+}
+
+/*
+ * [F6] [M1]: before the master's leaf is split all nodes map it, and TLBs are
+ * flushed.  The split stays, so one a boot will do.
+ */
+static void ktrepl_root_split(struct kunit *test)
+{
+	struct ktrepl_root_split *s = &ktrepl_root_split_state;
+	struct kprobe probe = {
+		.symbol_name = "flush_tlb_all",
+		.pre_handler = ktrepl_root_flush_pre,
+	};
+	struct ktrepl_walk n;
+	unsigned long pfn;
+
+	if (s->addr)
+		kunit_skip(test, "once a boot");
+	pfn = ktrepl_root_find_large(s);
+	KUNIT_ASSERT_NE(test, pfn, 0);
+	ktrepl_root_task = current;
+	KUNIT_ASSERT_EQ(test, register_kprobe(&probe), 0);
+	KUNIT_EXPECT_EQ(test, set_memory_4k(s->addr, 1), 0);
+	unregister_kprobe(&probe);
+
+	KUNIT_ASSERT_TRUE(test, s->flushed);
+	KUNIT_EXPECT_EQ(test, s->first.size, PMD_SIZE);
+	KUNIT_EXPECT_EQ(test, s->first.pfn, pfn);
+	KUNIT_ASSERT_TRUE(test, ktrepl_walk(s->root, s->addr, 0, &n));
+	KUNIT_EXPECT_EQ(test, n.size, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, n.pfn, pfn);
+	/* With small leaves it can have copies again. */
+	ktrepl_disable();
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+}
+
+/* === Tables ============================================================== */
+
+static p4d_t *ktrepl_root_p4d(pgd_t *root, unsigned long addr)
+{
+	return p4d_offset(pgd_offset_pgd(root, addr), addr);
+}
+
+/* [M1]: memory is removed, and with it a table beside those of the image */
+static void ktrepl_root_table(struct kunit *test)
+{
+	unsigned long addr = __START_KERNEL_map & PGDIR_MASK, page;
+	struct ktrepl_root_test *t = test->priv;
+	p4d_t *master, *p4d;
+
+	if (!pgtable_l5_enabled())
+		kunit_skip(test, "tables of five levels only");
+	while (addr && !p4d_none(*ktrepl_root_p4d(init_mm.pgd, addr)))
+		addr += P4D_SIZE;
+	KUNIT_ASSERT_NE(test, addr, 0);
+	page = get_zeroed_page(GFP_KERNEL);
+	KUNIT_ASSERT_NE(test, page, 0);
+
+	master = ktrepl_root_p4d(init_mm.pgd, addr);
+	p4d = ktrepl_root_p4d(t->node->root, addr);
+	p4d_populate(&init_mm, master, (pud_t *)page);
+	ktrepl_sync_range(addr, addr + PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, p4d_val(*p4d), p4d_val(*master));
+	vmemmap_free(addr, addr + PAGE_SIZE, NULL);
+	KUNIT_EXPECT_TRUE(test, p4d_none(*master));
+	KUNIT_EXPECT_TRUE(test, p4d_none(*p4d));
+	/* Whatever came out: nothing may lead to a page that has been freed. */
+	ktrepl_sync_range(addr, addr + PAGE_SIZE);
+}
+
+static struct kunit_case ktrepl_root_cases[] = {
+	KUNIT_CASE(ktrepl_root_kgdb),
+	KUNIT_CASE(ktrepl_root_loaded),
+	KUNIT_CASE(ktrepl_root_missed),
+	KUNIT_CASE_SLOW(ktrepl_root_pressure),
+	KUNIT_CASE_SLOW(ktrepl_root_join),
+	KUNIT_CASE(ktrepl_root_key),
+	KUNIT_CASE(ktrepl_root_split),
+	KUNIT_CASE(ktrepl_root_table),
+	{ }
+};
+
+static struct kunit_suite ktrepl_root_suite = {
+	.name = "ktrepl_root",
+	.suite_init = ktrepl_suite_rerun,
+	.init = ktrepl_root_init,
+	.exit = ktrepl_root_exit,
+	.test_cases = ktrepl_root_cases,
+};
+
+kunit_test_suite(ktrepl_root_suite);
