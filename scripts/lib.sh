@@ -18,8 +18,11 @@ ARCH=${ARCH:-x86_64}
 JOBS=${JOBS:-$(nproc)}
 BREAK=${BREAK:-}
 
-# All kernels, those of kunit.py too, take from the cache what is alike.
-export CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1 KBUILD_BUILD_TIMESTAMP=2026-01-01
+# All kernels, that of kunit.py too, take from the cache what is alike, in clones at
+# other paths as well. What is not in it yet is compiled without being preprocessed
+# a second time, because ccache goes by the compiler's list of headers.
+export CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
+export KBUILD_BUILD_TIMESTAMP=2026-01-01
 
 # The kernels with mutants get a tree and objects of their own, laid out alike, so
 # that ccache takes most objects from the good one.
