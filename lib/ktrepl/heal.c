@@ -137,7 +137,7 @@ static bool ktrepl_fill_node(struct ktrepl_node *node)
 {
 	if (ktrepl_node_given_up(node))
 		return true;
-	node->starved = false;
+	ktrepl_roots_node_retry(node);
 	return node->live ? ktrepl_node_complete(node) :
 			    ktrepl_node_build(node);
 }

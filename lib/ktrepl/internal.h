@@ -472,6 +472,7 @@ int ktrepl_roots_init(void);
 void ktrepl_roots_start(void);
 void ktrepl_roots_node_start(struct ktrepl_node *node);
 void ktrepl_roots_cpu_start(struct ktrepl_node *node);
+void ktrepl_roots_node_retry(struct ktrepl_node *node);
 void ktrepl_roots_stop(void);
 void ktrepl_roots_finish(void);
 void ktrepl_roots_pressure(void);
@@ -488,6 +489,7 @@ static inline int ktrepl_roots_init(void)
 static inline void ktrepl_roots_start(void) { }
 static inline void ktrepl_roots_node_start(struct ktrepl_node *node) { }
 static inline void ktrepl_roots_cpu_start(struct ktrepl_node *node) { }
+static inline void ktrepl_roots_node_retry(struct ktrepl_node *node) { }
 static inline void ktrepl_roots_stop(void) { }
 static inline void ktrepl_roots_finish(void) { }
 static inline void ktrepl_roots_show(struct seq_file *m) { }

@@ -120,8 +120,8 @@ static atomic_long_t ktrepl_roots_missed;
 #define KTREPL_READY_CPU	4
 
 /* Without memory for spares, try again after so long, and ever more seldom. */
-#define KTREPL_BACKOFF_MIN	HZ
-#define KTREPL_BACKOFF_MAX	(16 * HZ)
+#define KTREPL_BACKOFF_MIN	(HZ / 8)
+#define KTREPL_BACKOFF_MAX	(HZ / 2)
 
 /* A root that has not been loaded for so long is given back. */
 #define KTREPL_ROOT_IDLE	(5 * HZ)
@@ -660,6 +660,21 @@ void ktrepl_roots_node_start(struct ktrepl_node *node)
 void ktrepl_roots_cpu_start(struct ktrepl_node *node)
 {
 	irq_work_queue(&node->kick);
+}
+
+/**
+ * ktrepl_roots_node_retry - there may be memory for spare roots again
+ * @node: the node
+ *
+ * Context: Process context, ktrepl_mutex held.
+ */
+void ktrepl_roots_node_retry(struct ktrepl_node *node)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
+	/* Work that backs off need not wait for its time. */
+	if (delayed_work_pending(&node->refill))
+		mod_delayed_work(system_unbound_wq, &node->refill, 0);
 }
 
 /**
