@@ -270,6 +270,28 @@ void arch_ktrepl_leaf_sync(pgd_t *root, unsigned long addr)
 {
 }
 
+/*
+ * Not by set_pmd() and the like, which tell of stores to tables: a clone may be
+ * in a page that has been a table of the master, and our caller holds the locks.
+ * A root is written like swapper_pg_dir, through the slot that patch_lock keeps.
+ */
+void arch_ktrepl_store(pgd_t *root, void *entry, u64 val)
+{
+	phys_addr_t pa = virt_to_phys(entry);
+	bool is_root = !((pa ^ virt_to_phys(root)) & PAGE_MASK);
+
+	lockdep_assert_held(&patch_lock);
+
+	if (is_root)
+		entry = (void *)set_fixmap_offset(FIX_TEXT_POKE0, pa);
+	WRITE_ONCE(*(u64 *)entry, val);
+	/* Walkers see it before the next access, as after set_pmd(). */
+	dsb(ishst);
+	isb();
+	if (is_root)
+		clear_fixmap(FIX_TEXT_POKE0);
+}
+
 static pgd_t *ktrepl_ttbr_root(u64 ttbr)
 {
 	phys_addr_t pa = ttbr & GENMASK_ULL(47, PAGE_SHIFT);

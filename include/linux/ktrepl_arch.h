@@ -168,7 +168,8 @@ int arch_ktrepl_protect(struct page *page, unsigned int nr, bool ro);
  * In asm/ktrepl.h: unsigned long arch_ktrepl_lock(void) and
  * void arch_ktrepl_unlock(unsigned long flags), inside text_mutex.  They exclude
  * those patchers of the architecture that do not take text_mutex; nothing where
- * all of them do.  May be a raw spinlock, held for the time of one page.
+ * all of them do.  May be a raw spinlock, which the core holds while it changes
+ * a few entries of tables as well.
  */
 
 /*
@@ -208,7 +209,8 @@ void arch_ktrepl_root_free(pgd_t *root);
  * @root: the node's kernel root, with all its leaves installed
  *
  * For parts that the generic walk does not see (x86: the user half under page
- * table isolation).  Clones tables by ktrepl_table_clone(), the first time.
+ * table isolation).  Clones tables by ktrepl_table_clone(), the first time.  May be
+ * called again, after more leaves have been installed.
  *
  * Context: Process context, may sleep.
  * Return: 0 or -ENOMEM.
@@ -251,6 +253,12 @@ pgd_t *arch_ktrepl_cpu_root(void);
  *
  * KTREPL_ROOT_ORDER - [T6] order of the allocation behind a root
  *
+ * arch_ktrepl_store(root, entry, val) - [T10] store an entry above the PTE level
+ *	of @root, a node's kernel root, or of a clone below it; all CPUs' walkers
+ *	see it when this returns.  Other than set_pmd() and the like it does not
+ *	tell of the store, as those do by [M2]: called with arch_ktrepl_lock() and
+ *	the core's own lock held
+ *
  * arch_ktrepl_table_entry(old, pa) - [T7] value of a table entry like @old that
  *	points to the table at @pa
  *
@@ -290,7 +298,9 @@ pgd_t *ktrepl_cpu_root(void);
  * __ktrepl_sync_entry - [M2] a kernel table entry above the PTE level was written
  * @entry: the entry, by its linear address or any other
  *
- * Called after the store and before the TLB flush that makes it effective.
+ * Called after the store, behind a look at ktrepl_key that comes after the store
+ * as well, and before the TLB flush that makes it effective.  A table is freed
+ * after the entry that led to it has been cleared so.
  *
  * Context: Any but NMI.  Takes a raw spinlock with interrupts disabled.
  */

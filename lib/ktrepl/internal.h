@@ -70,6 +70,7 @@ extern const char *const ktrepl_stat_names[KTREPL_NR_STATS];
  * @tables:	  cloned tables, by page->lru; ktrepl_mutex
  * @clones:	  clone of a master's table, by the latter's page frame number;
  *		  written under ktrepl_mutex
+ * @stale:	  some of @tables may have lost their place; ktrepl_pt_lock
  * @cpus:	  CPUs that are on it; each CPU changes its own bit, see
  *		  ktrepl_set_home()
  * @ready_lock:	  protects @ready and @nr_ready
@@ -93,6 +94,7 @@ struct ktrepl_node {
 	pgd_t *root;
 	struct list_head tables;
 	struct xarray clones;
+	bool stale;
 	cpumask_t cpus;
 #ifdef CONFIG_KTREPL_ROOTS
 	raw_spinlock_t ready_lock;
@@ -350,6 +352,11 @@ struct ktrepl_walk {
 
 bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 		 struct ktrepl_walk *w);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+extern raw_spinlock_t ktrepl_pt_lock;
+void ktrepl_flush_tables(void);
+#endif
 
 /* What becomes of a page of executable memory. */
 bool ktrepl_page_fixed(unsigned long addr);

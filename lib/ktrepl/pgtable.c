@@ -40,6 +40,9 @@
 #include <linux/spinlock.h>
 #include <linux/xarray.h>
 
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
+
 #include <asm/pgalloc.h>
 #include <asm/tlbflush.h>
 
@@ -48,17 +51,36 @@
 #include "internal.h"
 
 /* Contents of cloned tables, ktrepl_node.root, ktrepl_set.dead and .clean. */
-static DEFINE_RAW_SPINLOCK(ktrepl_pt_lock);
+VISIBLE_IF_KUNIT DEFINE_RAW_SPINLOCK(ktrepl_pt_lock);
 
 /*
- * Where there are cloned tables, which lead to no more than this: by address
- * divided by the size of these regions, an arbitrary value.  An architecture
- * without KTREPL_ROOTS tells of entries above the PMD level one by one.
+ * Where changes by address can concern a clone: by address divided by the size
+ * of these regions, an arbitrary value.  An architecture without KTREPL_ROOTS
+ * tells of each entry above the PTE level, and only PTEs change by address.
  */
 static DEFINE_XARRAY(ktrepl_hull);
 
 #define KTREPL_HULL_SHIFT	(IS_ENABLED(CONFIG_KTREPL_ROOTS) ? PGDIR_SHIFT : \
-								   PUD_SHIFT)
+								   PMD_SHIFT)
+
+/*
+ * What the master's tables that have clones cover, by the page frame number of
+ * the table: KTREPL_SPAN().  A table that the master has freed stays listed
+ * until all nodes are unmapped: a look-up may find it, which does no harm.
+ */
+static DEFINE_XARRAY(ktrepl_spans);
+
+/* The first entry covers @base, and each 1 << @shift bytes. */
+#define KTREPL_SPAN(base, shift)					\
+	xa_mk_value((base) >> PAGE_SHIFT << 6 | (shift))
+#define KTREPL_SPAN_BASE(span)	(xa_to_value(span) >> 6 << PAGE_SHIFT)
+#define KTREPL_SPAN_SHIFT(span)	(xa_to_value(span) & 63)
+
+/*
+ * Entries that are changed before interrupts are let in again: about 5,000
+ * instructions, however large the master's leaf is.
+ */
+#define KTREPL_STEP		64U
 
 #define KTREPL_ROOT_SIZE	(PAGE_SIZE << KTREPL_ROOT_ORDER)
 
@@ -150,88 +172,153 @@ bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 
 /* === Keeping clones true ================================================= */
 
-/* The copy that a node is to map at a page, NULL for the master. */
-static struct page *ktrepl_page_copy(int nid, unsigned long addr)
+/*
+ * Takes the locks for a change of what nodes map.  Pokes stay out: while two
+ * translations of an address may be in use, where the architecture minds, their
+ * pages have to be equal.
+ */
+static unsigned long ktrepl_sync_lock(unsigned long *pt_flags)
+	__acquires(&ktrepl_pt_lock)
 {
-	struct ktrepl_set *set = ktrepl_set_find(addr);
+	unsigned long flags = arch_ktrepl_lock();
+
+	raw_spin_lock_irqsave(&ktrepl_pt_lock, *pt_flags);
+	return flags;
+}
+
+static void ktrepl_sync_unlock(unsigned long flags, unsigned long pt_flags)
+	__releases(&ktrepl_pt_lock)
+{
+	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, pt_flags);
+	arch_ktrepl_unlock(flags);
+}
+
+/* The copy that a node is to map at a page, NULL for the master. */
+static struct page *ktrepl_page_copy(const struct ktrepl_set *set, int nid,
+				     unsigned long addr)
+{
 	unsigned long index;
 
-	if (!set || !set->mapped)
+	if (!set || addr < set->start || !set->mapped)
 		return NULL;
 	index = ktrepl_set_index(set, addr);
 	return test_bit(index, set->dead) ? NULL :
 		ktrepl_set_copy(set, nid, index);
 }
 
-/* Once plain stores may have changed the master, a copy is stale for good. */
-static void ktrepl_mark_dead(int nid, unsigned long addr, unsigned long size)
+/* Goes through addresses upwards, and looks up each set once. */
+struct ktrepl_copies {
+	struct ktrepl_set *set;		/* at the address, or the next one */
+	unsigned long end;		/* up to where it need not be looked up */
+};
+
+static struct page *ktrepl_copies_next(struct ktrepl_copies *c, int nid,
+				       unsigned long addr)
 {
-	unsigned long end = addr + size;
+	unsigned long next = addr;
+
+	if (addr >= c->end) {
+		c->set = ktrepl_set_next(&next, addr | ~PMD_MASK);
+		c->end = c->set ? c->set->end : (addr | ~PMD_MASK) + 1;
+	}
+	return ktrepl_page_copy(c->set, nid, addr);
+}
+
+/* Once plain stores may have changed the master, a copy is stale for good. */
+static void ktrepl_mark_dead(unsigned long addr, unsigned long size)
+{
+	unsigned long next = addr, last = addr + size - 1, first, end;
 	struct ktrepl_set *set;
 
-	for (; addr != end; addr += PAGE_SIZE)
-		if (ktrepl_page_copy(nid, addr)) {
-			set = ktrepl_set_find(addr);
-			__set_bit(ktrepl_set_index(set, addr), set->dead);
-		}
+	while ((set = ktrepl_set_next(&next, last))) {
+		first = max(addr, set->start);
+		end = min(last, set->end - 1) + 1;
+		if (set->mapped)
+			bitmap_set(set->dead, ktrepl_set_index(set, first),
+				   (end - first) >> PAGE_SHIFT);
+	}
 }
 
 /*
- * Can a large leaf be one on the node as well?  Either all of its pages have
- * copies, which adjoin and are aligned like the leaf, or none has one.
+ * Can leaves that are marked as one be marked so on the node as well?  Either
+ * all of their pages have copies, which adjoin and are aligned like the leaves,
+ * or none has one.
  */
 static bool ktrepl_leaf_whole(int nid, unsigned long addr, unsigned long size)
 {
-	struct page *first, *copy;
+	struct ktrepl_copies c = { };
+	struct page *first = ktrepl_copies_next(&c, nid, addr), *copy;
 	unsigned long i;
 
-	addr = ALIGN_DOWN(addr, size);
-	first = ktrepl_page_copy(nid, addr);
 	if (first && !IS_ALIGNED(page_to_pfn(first), size >> PAGE_SHIFT))
 		return false;
 	for (i = 1; i < size >> PAGE_SHIFT; i++) {
-		copy = ktrepl_page_copy(nid, addr + (i << PAGE_SHIFT));
+		copy = ktrepl_copies_next(&c, nid, addr + (i << PAGE_SHIFT));
 		if (copy != (first ? first + i : NULL))
 			return false;
 	}
 	return true;
 }
 
-static void ktrepl_sync_pte(int nid, pte_t *n, unsigned long pfn,
-			    pgprot_t prot, unsigned long addr)
+/* Writes @nr leaves: of the copies, and of @pfn and on where there is none. */
+static void ktrepl_sync_ptes(int nid, pte_t *n, unsigned long pfn,
+			     pgprot_t prot, unsigned long addr, unsigned long nr)
 {
-	struct page *copy = ktrepl_page_copy(nid, addr);
+	struct ktrepl_copies c = { };
+	struct page *copy;
 
-	set_pte(n, pfn_pte(copy ? page_to_pfn(copy) : pfn, prot));
+	for (; nr; nr--, n++, pfn++, addr += PAGE_SIZE) {
+		copy = ktrepl_copies_next(&c, nid, addr);
+		set_pte(n, pfn_pte(copy ? page_to_pfn(copy) : pfn, prot));
+	}
 }
 
-/* A master's leaf above the PTE level. */
-static void ktrepl_sync_large(int nid, pmd_t *n, pmd_t m, unsigned long addr)
+/*
+ * A master's leaf above the PTE level.  The node's large leaf changes by one
+ * store.  Small ones in its place change step by step: to a CPU this is as if
+ * it had some of them in its TLB, which the caller is going to flush.
+ *
+ * Return: the first address behind what has been done.
+ */
+static unsigned long ktrepl_sync_large(struct ktrepl_node *node, pmd_t *n,
+				       pmd_t m, unsigned long addr)
 {
+	unsigned long nr = min(KTREPL_STEP, PTRS_PER_PTE);
 	pgprot_t prot = pmd_pgprot(m);
 	struct page *copy;
-	unsigned int i;
-	pte_t *pte;
 
-	addr &= PMD_MASK;
 	if (pmd_write(m))
-		ktrepl_mark_dead(nid, addr, PMD_SIZE);
+		ktrepl_mark_dead(addr & PMD_MASK, PMD_SIZE);
 	if (!pmd_present(*n) || pmd_leaf(*n)) {
-		copy = ktrepl_page_copy(nid, addr);
-		set_pmd(n, copy ? pfn_pmd(page_to_pfn(copy), prot) : m);
-		return;
+		addr &= PMD_MASK;
+		copy = ktrepl_page_copy(ktrepl_set_find(addr), node->nid, addr);
+		if (copy)
+			m = pfn_pmd(page_to_pfn(copy), prot);
+		arch_ktrepl_store(node->root, n, pmd_val(m));
+		return addr + PMD_SIZE;
 	}
-	pte = pte_offset_kernel(n, addr);
-	prot = arch_ktrepl_split_prot(prot);
-	for (i = 0; i < PTRS_PER_PTE; i++)
-		ktrepl_sync_pte(nid, pte + i, pmd_pfn(m) + i, prot,
-				addr + i * PAGE_SIZE);
+	addr = ALIGN_DOWN(addr, nr << PAGE_SHIFT);
+	ktrepl_sync_ptes(node->nid, pte_offset_kernel(n, addr),
+			 pmd_pfn(m) + pte_index(addr),
+			 arch_ktrepl_split_prot(prot), addr, nr);
+	return addr + (nr << PAGE_SHIFT);
 }
 
-/* A master's leaf at the PTE level, or several that are marked as one. */
-static void ktrepl_sync_small(int nid, pte_t *n, pte_t *m, unsigned long addr)
+/*
+ * A master's leaf at the PTE level, or several that are marked as one: 128 of
+ * them at most (arm64, pages of 16 KiB), twice what a step has, because they
+ * must not change one after the other.
+ *
+ * That a node can no longer mark them as one, or that they move to the master,
+ * is settled before a CPU loads the root: leaves marked as one are those of the
+ * image only, see ktrepl_page_fixed(), whose protection does not change.
+ *
+ * Return: the first address behind what has been done.
+ */
+static unsigned long ktrepl_sync_small(int nid, pte_t *n, pte_t *m,
+				       unsigned long addr)
 {
-	unsigned long size = pte_leaf_size(*m), i;
+	unsigned long size = pte_leaf_size(*m);
 	pgprot_t prot = pte_pgprot(*m);
 	unsigned int back;
 
@@ -239,22 +326,26 @@ static void ktrepl_sync_small(int nid, pte_t *n, pte_t *m, unsigned long addr)
 	back = (addr & (size - 1)) >> PAGE_SHIFT;
 	n -= back, m -= back, addr -= back * PAGE_SIZE;
 	if (pte_write(*m))
-		ktrepl_mark_dead(nid, addr, size);
-	if (size == PAGE_SIZE && !ktrepl_page_copy(nid, addr)) {
-		/* From a copy to a writable master by way of a read-only one. */
+		ktrepl_mark_dead(addr, size);
+	if (size == PAGE_SIZE &&
+	    !ktrepl_page_copy(ktrepl_set_find(addr), nid, addr)) {
+		/*
+		 * From a copy to a writable master by way of a read-only one.
+		 * No poke makes the two unequal before the flush is complete,
+		 * see ktrepl_sync_lock().
+		 */
 		if (pte_present(*n) && pte_write(*m) && !pte_write(*n) &&
 		    pte_pfn(*n) != pte_pfn(*m)) {
 			set_pte(n, pfn_pte(pte_pfn(*m), pte_pgprot(*n)));
 			arch_ktrepl_flush_page(addr);
 		}
 		set_pte(n, *m);
-		return;
+		return addr + PAGE_SIZE;
 	}
 	if (!ktrepl_leaf_whole(nid, addr, size))
 		prot = arch_ktrepl_split_prot(prot);
-	for (i = 0; i < size >> PAGE_SHIFT; i++)
-		ktrepl_sync_pte(nid, n + i, pte_pfn(m[i]), prot,
-				addr + i * PAGE_SIZE);
+	ktrepl_sync_ptes(nid, n, pte_pfn(*m), prot, addr, size >> PAGE_SHIFT);
+	return addr + size;
 }
 
 static void *ktrepl_clone_of(struct ktrepl_node *node, const struct page *table)
@@ -265,7 +356,8 @@ static void *ktrepl_clone_of(struct ktrepl_node *node, const struct page *table)
 /*
  * Brings a table entry of a clone up to date.  True if it points to a clone in
  * turn.  A clone that has lost its place is not given it back: its contents
- * are not known to be the table's that the master has there now.
+ * are not known to be the table's that the master has there now, and the page
+ * of the master's table may be another table by then, see ktrepl_clones_reap().
  */
 #define ktrepl_sync_level(node, level, n, m)				\
 ({									\
@@ -281,8 +373,10 @@ static void *ktrepl_clone_of(struct ktrepl_node *node, const struct page *table)
 	if (__clone)							\
 		__new = __##level(arch_ktrepl_table_entry(		\
 					level##_val(__new), __pa(__clone))); \
-	if (level##_val(__new) != level##_val(*(n)))			\
-		set_##level(n, __new);					\
+	if (level##_val(__new) != level##_val(*(n))) {			\
+		(node)->stale |= !level##_none(*(n)) && !level##_leaf(*(n)); \
+		arch_ktrepl_store((node)->root, n, level##_val(__new));	\
+	}								\
 	!!__clone;							\
 })
 
@@ -293,7 +387,7 @@ static void *ktrepl_clone_of(struct ktrepl_node *node, const struct page *table)
  * to another table, or a leaf that the master has changed, is as safe or as
  * unsafe without break-before-make as it was in the master.
  *
- * Return: the first address that the entry reached does not cover.
+ * Return: the first address behind what has been done.
  */
 static unsigned long ktrepl_sync_addr(struct ktrepl_node *node,
 				      unsigned long addr)
@@ -303,7 +397,6 @@ static unsigned long ktrepl_sync_addr(struct ktrepl_node *node,
 	p4d_t *m_p4d, *n_p4d;
 	pud_t *m_pud, *n_pud;
 	pmd_t *m_pmd, *n_pmd;
-	pte_t *m_pte;
 	bool changed;
 
 	lockdep_assert_held(&ktrepl_pt_lock);
@@ -323,21 +416,45 @@ static unsigned long ktrepl_sync_addr(struct ktrepl_node *node,
 		return ALIGN(addr + 1, PUD_SIZE);
 	m_pmd = pmd_offset(m_pud, addr);
 	n_pmd = pmd_offset(n_pud, addr);
-	if (pmd_leaf(*m_pmd)) {
-		ktrepl_sync_large(node->nid, n_pmd, *m_pmd, addr);
-		return ALIGN(addr + 1, PMD_SIZE);
-	}
+	if (pmd_leaf(*m_pmd))
+		return ktrepl_sync_large(node, n_pmd, *m_pmd, addr);
 	changed = pmd_val(*n_pmd) != pmd_val(*m_pmd);
 	if (!ktrepl_sync_level(node, pmd, n_pmd, m_pmd)) {
 		/* Perhaps split by the master: the table is shared now. */
 		if (changed)
-			ktrepl_mark_dead(node->nid, addr & PMD_MASK, PMD_SIZE);
+			ktrepl_mark_dead(addr & PMD_MASK, PMD_SIZE);
 		return ALIGN(addr + 1, PMD_SIZE);
 	}
-	m_pte = pte_offset_kernel(m_pmd, addr);
-	ktrepl_sync_small(node->nid, pte_offset_kernel(n_pmd, addr), m_pte,
-			  addr);
-	return ALIGN(addr + 1, pte_leaf_size(*m_pte));
+	return ktrepl_sync_small(node->nid, pte_offset_kernel(n_pmd, addr),
+				 pte_offset_kernel(m_pmd, addr), addr);
+}
+
+static bool ktrepl_leaf_large(unsigned long addr)
+{
+	pmd_t *pmd = ktrepl_pmd(ktrepl_master_root(), addr);
+
+	return pmd && pmd_leaf(*pmd);
+}
+
+/*
+ * Brings what a node maps at a range up to date, step by step, and all of the
+ * large leaves that the range touches: the node may have small ones there.
+ */
+static void ktrepl_sync_node(struct ktrepl_node *node, unsigned long start,
+			     unsigned long end)
+{
+	unsigned long flags, pt_flags, addr;
+
+	if (ktrepl_leaf_large(start))
+		start &= PMD_MASK;
+	if (ktrepl_leaf_large(end - 1))
+		end = ALIGN(end, PMD_SIZE);
+	/* An address behind the last one of all is 0. */
+	for (addr = start; addr - start < end - start && addr;) {
+		flags = ktrepl_sync_lock(&pt_flags);
+		addr = node->root ? ktrepl_sync_addr(node, addr) : end;
+		ktrepl_sync_unlock(flags, pt_flags);
+	}
 }
 
 /* === Pages of executable memory ========================================== */
@@ -412,23 +529,18 @@ bool ktrepl_page_take(struct ktrepl_set *set, unsigned long index)
 	return fixed;
 }
 
-/*
- * Pokes stay out: while old and new translations are both in use, where the
- * architecture minds, their pages have to be equal.
- */
 static void ktrepl_page_switch(struct ktrepl_set *set, unsigned long index,
 			       bool dead)
 {
-	unsigned long flags = arch_ktrepl_lock(), pt_flags;
+	unsigned long flags, pt_flags;
 
-	raw_spin_lock_irqsave(&ktrepl_pt_lock, pt_flags);
+	flags = ktrepl_sync_lock(&pt_flags);
 	/* Who has just found it writable may not have got to the nodes yet. */
 	if (dead || test_bit(index, set->clean)) {
 		__assign_bit(index, set->dead, dead);
 		ktrepl_page_sync(set->start + (index << PAGE_SHIFT));
 	}
-	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, pt_flags);
-	arch_ktrepl_unlock(flags);
+	ktrepl_sync_unlock(flags, pt_flags);
 }
 
 /**
@@ -478,62 +590,71 @@ void ktrepl_pages_reset(struct ktrepl_set *set)
 	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
 }
 
+/* Notes what has become of a page.  Return: where to look next, 0 for nowhere. */
+static unsigned long ktrepl_page_spoil(unsigned long addr, unsigned long last)
+{
+	unsigned long next = addr, index;
+	struct ktrepl_set *set = ktrepl_set_next(&next, last);
+
+	lockdep_assert_held(&ktrepl_pt_lock);
+
+	if (!set)
+		return 0;
+	if (!set->exec)
+		return next;
+	addr = max(addr & PAGE_MASK, set->start);
+	index = ktrepl_set_index(set, addr);
+	if (!ktrepl_page_fixed(addr)) {
+		__clear_bit(index, set->clean);
+		__set_bit(index, set->dead);
+	}
+	ktrepl_exec_kick(set);
+	return addr + PAGE_SIZE;
+}
+
 /*
- * The master's leaves have changed. What nodes map there is going to follow
- * by what is noted here.
+ * The master's leaves have changed.  The pages are marked before the nodes are
+ * synced.  Most ranges hold no set, which takes no lock to find out.
  */
 static void ktrepl_pages_spoil(unsigned long start, unsigned long end)
 {
-	unsigned long addr = start, next, flags, index;
-	struct ktrepl_set *set;
+	unsigned long addr = start, flags;
 
-	if (!ktrepl_exec_is_on())
+	if (!ktrepl_exec_is_on() || !ktrepl_set_next(&addr, end - 1))
 		return;
-	do {
+	for (addr = start; addr && addr - start < end - start;) {
 		/* Keeps the set. */
 		raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-		next = addr;
-		set = ktrepl_set_next(&next, end - 1);
-		if (set && set->exec) {
-			addr = max(addr & PAGE_MASK, set->start);
-			index = ktrepl_set_index(set, addr);
-			if (!ktrepl_page_fixed(addr)) {
-				__clear_bit(index, set->clean);
-				__set_bit(index, set->dead);
-			}
-			ktrepl_exec_kick(set);
-			next = addr + PAGE_SIZE;
-		}
+		addr = ktrepl_page_spoil(addr, end - 1);
 		raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
-		addr = next;
-	} while (set && addr - start < end - start);
+	}
 }
 
 /* === Changes by address ================================================== */
 
 void __ktrepl_sync_range(unsigned long start, unsigned long end)
 {
-	unsigned long index = start >> KTREPL_HULL_SHIFT, addr, flags;
+	unsigned long index = start >> KTREPL_HULL_SHIFT;
 	int nid;
 
-	/* Pairs with ktrepl_clone_path(): it sees the stores, or we the hull. */
+	/*
+	 * The caller has stored entries of the master.  Whoever lists a range
+	 * here reads the entries afterwards, with a full barrier in between: he
+	 * sees the stores, or we find the range.  Pairs with smp_mb() in
+	 * ktrepl_clone_path(), for the hull; with xchg() in ktrepl_exec_scan(),
+	 * for a set; with smp_mb() in ktrepl_exec_start().
+	 *
+	 * Model: tools/ktrepl/models/clone-sync.pml
+	 */
 	smp_mb();
 	ktrepl_pages_spoil(start, end);
 	if (!xa_find(&ktrepl_hull, &index, (end - 1) >> KTREPL_HULL_SHIFT,
 		     XA_PRESENT))
 		return;
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		struct ktrepl_node *node = ktrepl_nodes[nid];
-
-		if (!node || !READ_ONCE(node->root))
-			continue;
-		/* An address behind the last one of all is 0. */
-		for (addr = start; addr - start < end - start && addr;) {
-			raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-			addr = node->root ? ktrepl_sync_addr(node, addr) : end;
-			raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
-		}
-	}
+	/* A root that we miss is that of a node whose tables are yet to be read. */
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid] && READ_ONCE(ktrepl_nodes[nid]->root))
+			ktrepl_sync_node(ktrepl_nodes[nid], start, end);
 }
 
 /* Has a node map a large leaf as the master does.  False if it did already. */
@@ -605,28 +726,28 @@ static unsigned long ktrepl_entry_pfn(const void *entry)
 
 void __ktrepl_sync_entry(const void *entry)
 {
-	unsigned long pfn = ktrepl_entry_pfn(entry), flags, addr;
-	struct page *clone;
-	void *table;
+	unsigned long addr;
+	void *span;
 	int nid;
 
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		struct ktrepl_node *node = ktrepl_nodes[nid];
-
-		/* User tables, and most of the kernel's, have no clone. */
-		if (!node || !xa_load(&node->clones, pfn))
-			continue;
-		raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-		table = xa_load(&node->clones, pfn);
-		if (table && node->root) {
-			clone = virt_to_page(table);
-			addr = (clone->index << PAGE_SHIFT) +
-			       ((offset_in_page(entry) / sizeof(pmd_t)) <<
-				page_private(clone));
-			ktrepl_sync_addr(node, addr);
-		}
-		raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
-	}
+	/*
+	 * The caller has stored the entry.  Pairs with smp_mb() in
+	 * ktrepl_clone_register(): the copying of the table sees the store, or
+	 * we find the table.
+	 *
+	 * Model: tools/ktrepl/models/clone-sync.pml
+	 */
+	smp_mb();
+	/* User tables, and most of the kernel's, have no clone. */
+	span = xa_load(&ktrepl_spans, ktrepl_entry_pfn(entry));
+	if (!span)
+		return;
+	addr = KTREPL_SPAN_BASE(span) +
+	       ((offset_in_page(entry) / sizeof(pmd_t)) <<
+		KTREPL_SPAN_SHIFT(span));
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid] && READ_ONCE(ktrepl_nodes[nid]->root))
+			ktrepl_sync_node(ktrepl_nodes[nid], addr, addr + 1);
 }
 
 #endif /* !CONFIG_KTREPL_ROOTS */
@@ -654,6 +775,22 @@ fail:
 	return NULL;
 }
 
+static void ktrepl_table_free(struct ktrepl_node *node, struct page *page)
+{
+	list_del(&page->lru);
+	__free_page(page);
+	ktrepl_uncharge(node, KTREPL_STAT_PGTBL, PAGE_SIZE);
+}
+
+static void ktrepl_tables_free(struct ktrepl_node *node,
+			       struct list_head *tables)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, tables, lru)
+		ktrepl_table_free(node, page);
+}
+
 /**
  * ktrepl_table_clone - a copy of a table page, for the glue
  * @nid:   node to allocate on
@@ -674,19 +811,109 @@ void *ktrepl_table_clone(int nid, const void *table)
 }
 
 /*
- * From here on ktrepl_sync_entry() finds the clone, or root, of a table; @base
- * is what its first entry covers, and each covers 1 << @shift bytes.
+ * From here on ktrepl_sync_entry() finds the table; @base is what its first
+ * entry covers, and each covers 1 << @shift bytes.
  */
 static bool ktrepl_clone_register(struct ktrepl_node *node,
 				  const struct page *table, void *clone,
 				  unsigned long base, unsigned int shift)
 {
-	struct page *page = virt_to_page(clone);
+	unsigned long pfn = page_to_pfn(table);
 
-	page->index = base >> PAGE_SHIFT;
-	set_page_private(page, shift);
-	return !xa_err(xa_store(&node->clones, page_to_pfn(table), clone,
-				GFP_KERNEL | __GFP_NOWARN));
+	if (xa_err(xa_store(&node->clones, pfn, clone,
+			    GFP_KERNEL | __GFP_NOWARN)))
+		return false;
+	if (xa_err(xa_store(&ktrepl_spans, pfn, KTREPL_SPAN(base, shift),
+			    GFP_KERNEL | __GFP_NOWARN))) {
+		xa_erase(&node->clones, pfn);
+		return false;
+	}
+	/* The table is read after this.  Pairs with __ktrepl_sync_entry(). */
+	smp_mb();
+	return true;
+}
+
+/* The table below a root at an address whose entries cover 1 << @shift bytes. */
+static void *ktrepl_table_at(pgd_t *root, unsigned long addr,
+			     unsigned int shift)
+{
+	pgd_t *pgd = pgd_offset_pgd(root, addr);
+	p4d_t *p4d;
+	pud_t *pud;
+	pmd_t *pmd;
+
+	if (!mm_p4d_folded(&init_mm) && shift == P4D_SHIFT)
+		return pgd_none(*pgd) ? NULL : page_address(pgd_page(*pgd));
+	if (pgd_none(*pgd))
+		return NULL;
+	p4d = p4d_offset(pgd, addr);
+	if (p4d_none(*p4d) || p4d_leaf(*p4d))
+		return NULL;
+	if (!mm_pud_folded(&init_mm) && shift == PUD_SHIFT)
+		return page_address(p4d_page(*p4d));
+	pud = pud_offset(p4d, addr);
+	if (pud_none(*pud) || pud_leaf(*pud))
+		return NULL;
+	if (!mm_pmd_folded(&init_mm) && shift == PMD_SHIFT)
+		return page_address(pud_page(*pud));
+	pmd = pmd_offset(pud, addr);
+	return pmd_none(*pmd) || pmd_leaf(*pmd) ? NULL :
+		page_address(pmd_page(*pmd));
+}
+
+/* Is a clone, of the table with page frame @pfn, reached from the node's root? */
+static bool ktrepl_clone_linked(struct ktrepl_node *node, unsigned long pfn,
+				void *clone)
+{
+	void *span = xa_load(&ktrepl_spans, pfn);
+	unsigned long flags;
+	void *table;
+
+	if (clone == node->root)
+		return true;
+	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
+	table = ktrepl_table_at(node->root, KTREPL_SPAN_BASE(span),
+				KTREPL_SPAN_SHIFT(span));
+	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
+	return table == clone;
+}
+
+/* Have CPUs forget which tables they have come by. */
+VISIBLE_IF_KUNIT void ktrepl_flush_tables(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(ktrepl_flush_tables);
+	flush_tlb_all();
+}
+
+/*
+ * Frees clones of tables that the master has freed.  vmap() frees tables to put
+ * a large leaf in their place, and does not tell of those below.  Clones of them
+ * have lost their place before that, see ktrepl_sync_level().  From then on the
+ * master's table may come back as any other page, so this comes before anybody
+ * is given a clone of it.
+ */
+static void ktrepl_clones_reap(struct ktrepl_node *node)
+{
+	unsigned long pfn;
+	LIST_HEAD(unused);
+	void *clone;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	/* Written with ktrepl_pt_lock held; the next call sees what we miss. */
+	if (!xchg(&node->stale, false))
+		return;
+	xa_for_each(&node->clones, pfn, clone) {
+		if (ktrepl_clone_linked(node, pfn, clone))
+			continue;
+		xa_erase(&node->clones, pfn);
+		list_move(&virt_to_page(clone)->lru, &unused);
+	}
+	if (list_empty(&unused))
+		return;
+	/* Whoever has changed the master need not have come to his flush yet. */
+	ktrepl_flush_tables();
+	ktrepl_tables_free(node, &unused);
 }
 
 /*
@@ -699,20 +926,24 @@ static bool ktrepl_clone_register(struct ktrepl_node *node,
 ({									\
 	struct page *__table = level##_page(*(mp));			\
 	void *__new = ktrepl_clone_of(node, __table);			\
-	unsigned long __flags;						\
+	unsigned long __flags, __pt_flags;				\
 	bool __done = __new && page_address(level##_page(*(np))) == __new; \
 									\
 	if (!__new) {							\
 		__new = ktrepl_table_alloc(node);			\
 		__done = __new && ktrepl_clone_register(node, __table,	\
 						__new, base, shift);	\
+		if (__new && !__done)					\
+			ktrepl_table_free(node, virt_to_page(__new));	\
 		if (__done) {						\
-			raw_spin_lock_irqsave(&ktrepl_pt_lock, __flags); \
+			__flags = ktrepl_sync_lock(&__pt_flags);	\
 			copy_page(__new, page_address(__table));	\
-			set_##level(np, __##level(			\
+			/* CPUs that find the link find the contents. */ \
+			smp_wmb();					\
+			arch_ktrepl_store((node)->root, np,		\
 				arch_ktrepl_table_entry(level##_val(*(mp)), \
-							__pa(__new))));	\
-			raw_spin_unlock_irqrestore(&ktrepl_pt_lock, __flags); \
+							__pa(__new)));	\
+			ktrepl_sync_unlock(__flags, __pt_flags);	\
 		}							\
 	}								\
 	__done;								\
@@ -730,7 +961,7 @@ static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 	if (xa_err(xa_store(&ktrepl_hull, addr >> KTREPL_HULL_SHIFT,
 			    xa_mk_value(0), GFP_KERNEL | __GFP_NOWARN)))
 		return false;
-	/* Pairs with __ktrepl_sync_range(). */
+	/* The tables are read after this.  Pairs with __ktrepl_sync_range(). */
 	smp_mb();
 	if (!mm_p4d_folded(&init_mm) &&
 	    !ktrepl_clone_entry(node, pgd, n_pgd, m_pgd, addr & PGDIR_MASK,
@@ -792,7 +1023,8 @@ bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr)
 {
 	pmd_t *m = ktrepl_pmd(ktrepl_master_root(), addr);
 	pmd_t *n = ktrepl_pmd(node->root, addr);
-	unsigned long flags;
+	unsigned long flags, pt_flags;
+	pmd_t new = __pmd(0);
 	pte_t *table;
 
 	lockdep_assert_held(&ktrepl_mutex);
@@ -805,10 +1037,12 @@ bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr)
 	table = ktrepl_table_alloc(node);
 	if (!table)
 		return false;
-	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-	pmd_populate_kernel(&init_mm, n, table);
-	ktrepl_sync_large(node->nid, n, *m, addr);
-	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
+	pmd_populate_kernel(&init_mm, &new, table);
+	/* Filled by the sync below, and by that of any other change of @m. */
+	flags = ktrepl_sync_lock(&pt_flags);
+	arch_ktrepl_store(node->root, n, pmd_val(new));
+	ktrepl_sync_unlock(flags, pt_flags);
+	ktrepl_sync_node(node, addr, addr + 1);
 	return true;
 }
 
@@ -818,11 +1052,13 @@ bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr)
 	     (addr) = ALIGN((addr) + 1, ktrepl_leaf_size(addr)))	\
 		if (ktrepl_page_node(ktrepl_master_page(addr)) != (nid))
 
+/* Clones what there was no memory for when it was called before. */
 static bool ktrepl_clone_paths(struct ktrepl_node *node)
 {
 	struct ktrepl_set *set;
 	unsigned long addr;
 
+	ktrepl_clones_reap(node);
 	list_for_each_entry(set, &ktrepl_sets, list) {
 		for (addr = set->start; set->mapped && addr < set->end;
 		     addr = ALIGN(addr + 1, PMD_SIZE))
@@ -876,44 +1112,59 @@ static bool ktrepl_root_register(struct ktrepl_node *node, pgd_t *root)
 		return false;
 #endif
 	raw_spin_lock_irq(&ktrepl_pt_lock);
+	WRITE_ONCE(node->root, root);
+	/*
+	 * The master's root is read after this.  Pairs with smp_mb() in
+	 * __ktrepl_sync_entry(), which comes before the look for our root.
+	 */
+	smp_mb();
 	if (!IS_ENABLED(CONFIG_KTREPL_ROOTS))
 		copy_page(root, ktrepl_master_root());
-	node->root = root;
 	raw_spin_unlock_irq(&ktrepl_pt_lock);
 	return true;
 }
 
+static int ktrepl_root_make(struct ktrepl_node *node)
+{
+	pgd_t *root = ktrepl_root_alloc(node, init_mm.pgd);
+
+	if (!root)
+		return -ENOMEM;
+	if (ktrepl_root_register(node, root))
+		return 0;
+	xa_destroy(&node->clones);
+	ktrepl_root_free(node, root);
+	return -ENOMEM;
+}
+
 /**
  * ktrepl_node_map - build the kernel root of a node and the tables below
- * @node: the node
+ * @node: the node, whose root, if there is one, no CPU has loaded
  *
  * No copy is mapped yet.  The tables come first, because copies are of no use
  * without them, while the tables are with any number of copies.  A node that
  * holds the whole master gets no root, and its CPUs use the master's, unless
  * there are modules to replicate, which may lie anywhere.
  *
+ * A node with a root keeps it, and gets the tables that are missing.
+ *
  * Context: Process context, ktrepl_mutex held.
- * Return: 0 or -ENOMEM, with nothing left behind.
+ * Return: 0, or -ENOMEM, with nothing left behind of what was not there before.
  */
 int ktrepl_node_map(struct ktrepl_node *node)
 {
-	pgd_t *root;
+	bool first = !node->root;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	if (node->root || (!ktrepl_exec_is_on() && ktrepl_all_local(node)))
+	if (first && !ktrepl_exec_is_on() && ktrepl_all_local(node))
 		return 0;
-	root = ktrepl_root_alloc(node, init_mm.pgd);
-	if (!root)
+	if (first && ktrepl_root_make(node))
 		return -ENOMEM;
-	if (!ktrepl_root_register(node, root)) {
-		xa_destroy(&node->clones);
-		ktrepl_root_free(node, root);
-		return -ENOMEM;
-	}
 	if (ktrepl_clone_paths(node))
 		return 0;
-	ktrepl_node_unmap(node);
+	if (first)
+		ktrepl_node_unmap(node);
 	return -ENOMEM;
 }
 
@@ -926,18 +1177,13 @@ int ktrepl_node_map(struct ktrepl_node *node)
  */
 int ktrepl_node_install(struct ktrepl_node *node)
 {
-	unsigned long addr, flags;
 	struct ktrepl_set *set;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	list_for_each_entry(set, &ktrepl_sets, list) {
-		for (addr = set->start; set->mapped && addr < set->end;) {
-			raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-			addr = ktrepl_sync_addr(node, addr);
-			raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
-		}
-	}
+	list_for_each_entry(set, &ktrepl_sets, list)
+		if (set->mapped)
+			ktrepl_sync_node(node, set->start, set->end);
 	return arch_ktrepl_node_finish(node->nid, node->root);
 }
 
@@ -951,16 +1197,22 @@ int ktrepl_node_install(struct ktrepl_node *node)
  */
 bool ktrepl_node_cover(struct ktrepl_node *node, unsigned long addr)
 {
-	bool private = ktrepl_leaf_private(node, addr);
+	const struct list_head *first;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	if (!private && ktrepl_clone_path(node, addr)) {
-		/* CPUs may still go by the shared tables: same translations. */
-		flush_tlb_all();
-		private = ktrepl_leaf_private(node, addr);
-	}
-	return private;
+	if (ktrepl_leaf_private(node, addr))
+		return true;
+	ktrepl_clones_reap(node);
+	first = node->tables.next;
+	ktrepl_clone_path(node, addr);
+	/*
+	 * CPUs may still go by the shared tables: same translations.  Without a
+	 * new clone, for lack of memory, they go by what they have.
+	 */
+	if (node->tables.next != first)
+		ktrepl_flush_tables();
+	return ktrepl_leaf_private(node, addr);
 }
 
 /**
@@ -971,7 +1223,6 @@ bool ktrepl_node_cover(struct ktrepl_node *node, unsigned long addr)
  */
 void ktrepl_node_unmap(struct ktrepl_node *node)
 {
-	struct page *page, *next;
 	pgd_t *root = node->root;
 
 	lockdep_assert_held(&ktrepl_mutex);
@@ -979,16 +1230,12 @@ void ktrepl_node_unmap(struct ktrepl_node *node)
 	if (!root)
 		return;
 	raw_spin_lock_irq(&ktrepl_pt_lock);
-	node->root = NULL;
+	WRITE_ONCE(node->root, NULL);
 	raw_spin_unlock_irq(&ktrepl_pt_lock);
 
 	xa_destroy(&node->clones);
 	ktrepl_root_free(node, root);
-	list_for_each_entry_safe(page, next, &node->tables, lru) {
-		list_del(&page->lru);
-		__free_page(page);
-		ktrepl_uncharge(node, KTREPL_STAT_PGTBL, PAGE_SIZE);
-	}
+	ktrepl_tables_free(node, &node->tables);
 }
 
 /**
@@ -1001,6 +1248,7 @@ void ktrepl_hull_clear(void)
 	lockdep_assert_held(&ktrepl_mutex);
 
 	xa_destroy(&ktrepl_hull);
+	xa_destroy(&ktrepl_spans);
 }
 
 /**

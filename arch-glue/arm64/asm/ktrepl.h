@@ -9,6 +9,7 @@
 #include <linux/types.h>
 
 #include <asm/pgtable-hwdef.h>
+#include <asm/pgtable-types.h>
 
 #if defined(CONFIG_HAVE_ARCH_KTREPL) && defined(CONFIG_KTREPL)
 
@@ -27,6 +28,7 @@
 #define arch_ktrepl_split_prot(prot)					\
 	__pgprot((pgprot_val(prot) & ~PTE_CONT) | PTE_TYPE_PAGE)
 
+void arch_ktrepl_store(pgd_t *root, void *entry, u64 val);
 unsigned long arch_ktrepl_lock(void);
 void arch_ktrepl_unlock(unsigned long flags);
 void arch_ktrepl_flush_page(unsigned long addr);
@@ -36,30 +38,29 @@ DECLARE_STATIC_KEY_FALSE(ktrepl_key);
 
 void __ktrepl_sync_entry(const void *entry);
 
-static __always_inline bool ktrepl_on(void)
-{
-	return static_branch_unlikely(&ktrepl_key);
-}
-
 /*
- * Does the store of @val to a table entry concern the kernel's tables?  The old
- * value or the new one may be 0, so both are looked at.  Table descriptors have
- * UXN set in the kernel's tables, and only PXN in those of a user; blocks that a
- * user cannot access are the kernel's, or rarely PROT_NONE.
+ * Can an entry whose value has become @val be one of the kernel's tables?  Table
+ * descriptors have UXN set in the kernel's tables, and only PXN in those of a
+ * user; blocks that a user cannot access are the kernel's, or rarely PROT_NONE.
+ * An entry that has been cleared does not tell.
  */
-static __always_inline bool ktrepl_kernel_entry(const void *entry, u64 val)
+static __always_inline bool ktrepl_kernel_entry(u64 val)
 {
-	if (!ktrepl_on())
-		return false;
-	val |= READ_ONCE(*(const u64 *)entry);
+	if (!val)
+		return true;
 	if (val & PMD_TABLE_BIT)
 		return val & PMD_TABLE_UXN;
 	return (val & (PMD_SECT_UXN | PMD_SECT_USER)) == PMD_SECT_UXN;
 }
 
-static __always_inline void ktrepl_sync_entry(bool kernel, const void *entry)
+/*
+ * [M2] After the store: whoever finds replication off has stored his entry when
+ * it is switched on, which waits for all CPUs to see the branch, and only then
+ * are tables read.
+ */
+static __always_inline void ktrepl_sync_entry(const void *entry, u64 val)
 {
-	if (kernel)
+	if (static_branch_unlikely(&ktrepl_key) && ktrepl_kernel_entry(val))
 		__ktrepl_sync_entry(entry);
 }
 
@@ -78,17 +79,7 @@ do {									\
 
 #else
 
-static __always_inline bool ktrepl_on(void)
-{
-	return false;
-}
-
-static __always_inline bool ktrepl_kernel_entry(const void *entry, u64 val)
-{
-	return false;
-}
-
-static __always_inline void ktrepl_sync_entry(bool kernel, const void *entry) { }
+static __always_inline void ktrepl_sync_entry(const void *entry, u64 val) { }
 
 struct ktrepl_poke;
 

@@ -41,6 +41,12 @@ static inline void arch_ktrepl_flush_page(unsigned long addr) { }
 /* An entry like @old that points to the table at @pa, all flags kept. */
 #define arch_ktrepl_table_entry(old, pa)	(((old) & ~PTE_PFN_MASK) | (pa))
 
+/* Not by set_pud() and the like, which tell of stores to tables. */
+static inline void arch_ktrepl_store(void *root, void *entry, unsigned long val)
+{
+	WRITE_ONCE(*(unsigned long *)entry, val);
+}
+
 /*
  * Code that runs before the kernel is mapped at its link address includes the
  * page table headers too, and cannot use static keys.
