@@ -254,15 +254,29 @@ pgd_t *arch_ktrepl_root_alloc(int nid, pgd_t *from)
 	return group + 3 * PAGE_SIZE;
 }
 
-void arch_ktrepl_root_free(pgd_t *root)
+static struct page *ktrepl_root_group(pgd_t *root)
 {
-	free_pages((unsigned long)root - 3 * PAGE_SIZE, KTREPL_ROOT_ORDER);
+	return virt_to_page((void *)root - 3 * PAGE_SIZE);
 }
 
-/* Nothing but TTBR1's tables maps the image. */
+void arch_ktrepl_root_free(pgd_t *root)
+{
+	struct page *group = ktrepl_root_group(root);
+
+	/* A page that stayed read-only would kill its next owner. */
+	if (!WARN_ON_ONCE(arch_ktrepl_protect(group, 1 << KTREPL_ROOT_ORDER,
+					      false)))
+		__free_pages(group, KTREPL_ROOT_ORDER);
+}
+
+/*
+ * Nothing but TTBR1's tables maps the image.  A root is read-only from here on,
+ * like swapper_pg_dir; tables below are not, in the master neither.
+ */
 int arch_ktrepl_node_finish(int nid, pgd_t *root)
 {
-	return 0;
+	return arch_ktrepl_protect(ktrepl_root_group(root),
+				   1 << KTREPL_ROOT_ORDER, true);
 }
 
 /* Each leaf is in one place. */
