@@ -253,7 +253,7 @@ pgd_t *arch_ktrepl_cpu_root(void);
  *
  * KTREPL_ROOT_ORDER - [T6] order of the allocation behind a root
  *
- * arch_ktrepl_store(root, entry, val) - [T10] store an entry above the PTE level
+ * arch_ktrepl_store(root, entry, val) - [T11] store an entry above the PTE level
  *	of @root, a node's kernel root, or of a clone below it; all CPUs' walkers
  *	see it when this returns.  Other than set_pmd() and the like it does not
  *	tell of the store, as those do by [M2]: called with arch_ktrepl_lock() and

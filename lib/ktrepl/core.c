@@ -255,6 +255,12 @@ bool ktrepl_node_build(struct ktrepl_node *node)
 
 	if (ktrepl_node_map(node))
 		goto fail;
+	/*
+	 * Pages that are writable are marked before any is copied: plain stores
+	 * may change these.  Model: tools/ktrepl/models/image-copy.pml
+	 */
+	if (node->root && ktrepl_node_install(node))
+		goto fail;
 	node->incomplete = false;
 	list_for_each_entry(set, &ktrepl_sets, list) {
 		fresh = ktrepl_set_reserve(set, node->nid);

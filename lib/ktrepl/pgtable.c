@@ -612,15 +612,22 @@ static unsigned long ktrepl_page_spoil(unsigned long addr, unsigned long last)
 	return addr + PAGE_SIZE;
 }
 
+static bool ktrepl_any_set(unsigned long addr, unsigned long last)
+{
+	/* Keeps sets for as long as the look-up. */
+	guard(rcu)();
+	return ktrepl_set_next(&addr, last);
+}
+
 /*
  * The master's leaves have changed.  The pages are marked before the nodes are
  * synced.  Most ranges hold no set, which takes no lock to find out.
  */
 static void ktrepl_pages_spoil(unsigned long start, unsigned long end)
 {
-	unsigned long addr = start, flags;
+	unsigned long addr, flags;
 
-	if (!ktrepl_exec_is_on() || !ktrepl_set_next(&addr, end - 1))
+	if (!ktrepl_exec_is_on() || !ktrepl_any_set(start, end - 1))
 		return;
 	for (addr = start; addr && addr - start < end - start;) {
 		/* Keeps the set. */
@@ -668,23 +675,23 @@ static bool ktrepl_leaf_release(struct ktrepl_node *node, unsigned long addr)
 	if (!m || !n || !pmd_leaf(*m) || !pmd_leaf(*n) ||
 	    pmd_val(*m) == pmd_val(*n))
 		return false;
-	ktrepl_mark_dead(node->nid, addr & PMD_MASK, PMD_SIZE);
-	ktrepl_sync_large(node->nid, n, *m, addr);
+	ktrepl_mark_dead(addr & PMD_MASK, PMD_SIZE);
+	ktrepl_sync_large(node, n, *m, addr);
 	arch_ktrepl_leaf_sync(node->root, addr);
 	return true;
 }
 
 void __ktrepl_split_leaf(unsigned long addr)
 {
+	unsigned long flags, pt_flags;
 	bool changed = false;
-	unsigned long flags;
 	int nid;
 
-	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
+	flags = ktrepl_sync_lock(&pt_flags);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		if (ktrepl_nodes[nid] && ktrepl_nodes[nid]->root)
 			changed |= ktrepl_leaf_release(ktrepl_nodes[nid], addr);
-	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
+	ktrepl_sync_unlock(flags, pt_flags);
 	if (changed)
 		flush_tlb_all();
 }
