@@ -128,6 +128,8 @@ bool ktrepl_is_on(void)
  * the node before it takes the node as its home, and clears it after it has
  * left: whoever does not find the bit knows that the CPU has nothing loaded
  * from the node.
+ *
+ * Model: tools/ktrepl/models/root-reclaim.pml
  */
 static void ktrepl_set_home(struct ktrepl_node *node)
 {
@@ -178,6 +180,8 @@ static int ktrepl_place_cpu(void *unused)
  *
  * A CPU that is switching mms gets to its stopper thread afterwards: on return
  * no CPU is on a node that is not live, nor has anything cached from one.
+ *
+ * Model: tools/ktrepl/models/node-hotplug.pml
  *
  * Context: Process context, cpus_read_lock and ktrepl_mutex held.
  */

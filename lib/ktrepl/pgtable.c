@@ -470,7 +470,10 @@ static void ktrepl_sync_node(struct ktrepl_node *node, unsigned long start,
  * and is spoilt, dead and no longer clean, when its master is seen writable.
  * Who makes it writable tells us before he stores to it (ktrepl_sync_range()),
  * so plain stores come neither between take and revive nor later, while copies
- * are mapped.
+ * are mapped.  His earlier stores are seen before the read-only leaf is: x86 keeps
+ * stores in order, and arm64's set_memory_ro() takes locks in between.
+ *
+ * Model: tools/ktrepl/models/page-copy.pml
  */
 
 /**

@@ -461,7 +461,10 @@ static bool ktrepl_root_unlink(struct ktrepl_root *root)
 	struct ktrepl_root **link = ktrepl_root_link(root);
 
 	WRITE_ONCE(*link, root->next);
-	/* Pairs with the barrier of [A3] before __ktrepl_mm_pgd(). */
+	/*
+	 * Pairs with the barrier of [A3] before __ktrepl_mm_pgd(), and with that
+	 * of ktrepl_set_home().  Model: tools/ktrepl/models/root-reclaim.pml
+	 */
 	smp_mb();
 	if (cpumask_intersects(mm_cpumask(root->mm), &root->node->cpus)) {
 		WRITE_ONCE(*link, root);

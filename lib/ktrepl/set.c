@@ -422,6 +422,7 @@ void ktrepl_set_publish(struct ktrepl_set *set, int nid, struct page **fresh)
 		 * A poke that comes before the copying of a page is in the
 		 * master by then, one that comes after writes both.
 		 * arch_ktrepl_write() lets none come in between.
+		 * Model: tools/ktrepl/models/image-copy.pml
 		 */
 		mutex_lock(&text_mutex);
 		/* Pairs with READ_ONCE() in ktrepl_set_copy(). */
