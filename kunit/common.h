@@ -63,15 +63,26 @@ static inline int ktrepl_test_on(struct kunit *test)
 	return 0;
 }
 
+/* Bytes of one kind that all nodes hold. */
+static inline long ktrepl_test_stat(enum ktrepl_stat stat)
+{
+	long bytes = 0;
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid])
+			bytes += atomic_long_read(&ktrepl_nodes[nid]->stat[stat]);
+	return bytes;
+}
+
 /* Bytes that all nodes hold. */
 static inline long ktrepl_test_bytes(void)
 {
 	long bytes = 0;
-	int nid, i;
+	int i;
 
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		for (i = 0; ktrepl_nodes[nid] && i < KTREPL_NR_SIZES; i++)
-			bytes += atomic_long_read(&ktrepl_nodes[nid]->stat[i]);
+	for (i = 0; i < KTREPL_NR_SIZES; i++)
+		bytes += ktrepl_test_stat(i);
 	return bytes;
 }
 
