@@ -17,7 +17,6 @@
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
-#include <linux/sched/clock.h>
 #include <linux/set_memory.h>
 #include <linux/vmalloc.h>
 
@@ -110,13 +109,13 @@ static int ktrepl_sync_thread(void *data)
 	return 0;
 }
 
-/* Some 100 ms with interrupts disabled. */
+/* Some 100 ms with interrupts disabled, in which clocks may need the tick. */
 static bool ktrepl_sync_done(struct ktrepl_sync_task *task)
 {
-	u64 end = local_clock() + 100 * NSEC_PER_MSEC;
+	int i;
 
-	while (!READ_ONCE(task->done) && local_clock() < end)
-		cpu_relax();
+	for (i = 0; i < 1000 && !READ_ONCE(task->done); i++)
+		udelay(100);
 	return READ_ONCE(task->done);
 }
 
