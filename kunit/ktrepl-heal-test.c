@@ -16,8 +16,6 @@
 
 #include "common.h"
 
-extern enum ktrepl_state ktrepl_state;
-
 static int ktrepl_heal_init(struct kunit *test)
 {
 	ktrepl_test_on(test);

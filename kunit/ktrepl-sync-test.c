@@ -114,8 +114,8 @@ static bool ktrepl_sync_done(struct ktrepl_sync_task *task)
 {
 	int i;
 
-	for (i = 0; i < 1000 && !READ_ONCE(task->done); i++)
-		udelay(100);
+	for (i = 0; i < 100000 && !READ_ONCE(task->done); i++)
+		udelay(1);
 	return READ_ONCE(task->done);
 }
 

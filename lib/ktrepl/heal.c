@@ -59,6 +59,7 @@ void ktrepl_heal_kick(void)
 {
 	irq_work_queue(&ktrepl_heal_irq);
 }
+
 NOKPROBE_SYMBOL(ktrepl_heal_kick);
 
 /**
@@ -104,6 +105,7 @@ void ktrepl_broken(const char *why)
 	WARN(1, pr_fmt("broken: %s; switching off\n"), why);
 	ktrepl_heal_kick();
 }
+
 NOKPROBE_SYMBOL(ktrepl_broken);
 
 /* === Shortage ============================================================ */
@@ -216,6 +218,7 @@ void ktrepl_diverged(const struct ktrepl_diff *diff)
 	atomic_inc(&ktrepl_slots_lost);
 	ktrepl_heal_kick();
 }
+
 NOKPROBE_SYMBOL(ktrepl_diverged);
 
 /* Do copies remain anywhere? */

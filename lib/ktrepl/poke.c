@@ -48,6 +48,7 @@ void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 			ktrepl_exec_kick(poke->set[i]);
 	}
 }
+
 NOKPROBE_SYMBOL(__ktrepl_poke_first);
 
 /* The part of a poke that lies in one of its two pages. */
@@ -60,6 +61,7 @@ static unsigned int ktrepl_poke_part(const struct ktrepl_poke *poke, int i,
 	*off = i ? 0 : poke->offset;
 	return i ? poke->len - first : first;
 }
+
 NOKPROBE_SYMBOL(ktrepl_poke_part);
 
 /* Is the copy that has just been written the same as the master? */
@@ -77,6 +79,7 @@ static bool ktrepl_poke_equal(const struct ktrepl_poke *poke)
 	}
 	return true;
 }
+
 NOKPROBE_SYMBOL(ktrepl_poke_equal);
 
 static void ktrepl_poke_report(const struct ktrepl_poke *poke)
@@ -103,6 +106,7 @@ static void ktrepl_poke_report(const struct ktrepl_poke *poke)
 		ktrepl_diverged(&diff);
 	}
 }
+
 NOKPROBE_SYMBOL(ktrepl_poke_report);
 
 /*
@@ -117,6 +121,7 @@ static bool ktrepl_poke_again(struct ktrepl_poke *poke)
 	poke->synced = false;
 	return poke->again;
 }
+
 NOKPROBE_SYMBOL(ktrepl_poke_again);
 
 bool __ktrepl_poke_next(struct ktrepl_poke *poke)

@@ -206,6 +206,7 @@ struct ktrepl_set *ktrepl_set_find(unsigned long addr)
 
 	return set && !READ_ONCE(set->gone) ? set : NULL;
 }
+
 NOKPROBE_SYMBOL(ktrepl_set_find);
 
 /**
@@ -243,6 +244,7 @@ struct page *ktrepl_set_copy(const struct ktrepl_set *set, int nid,
 
 	return pages ? READ_ONCE(pages[index]) : NULL;
 }
+
 NOKPROBE_SYMBOL(ktrepl_set_copy);
 
 /**
