@@ -764,14 +764,23 @@ void __ktrepl_sync_entry(const void *entry)
 
 /* === Building ============================================================ */
 
+/*
+ * Live nodes get tables for executable memory under ktrepl_exec_mutex, for which
+ * patchers may wait: what is not at hand is tried again later.
+ */
+static gfp_t ktrepl_table_gfp(const struct ktrepl_node *node)
+{
+	return (node->live ? GFP_NOWAIT : GFP_KERNEL) | __GFP_NOWARN;
+}
+
 static void *ktrepl_table_alloc(struct ktrepl_node *node)
 {
 	struct page *page;
 
 	if (!ktrepl_charge(node, KTREPL_STAT_PGTBL, PAGE_SIZE))
 		goto fail;
-	page = alloc_pages_node(node->nid, GFP_PGTABLE_KERNEL | __GFP_THISNODE |
-				__GFP_NOWARN, 0);
+	page = alloc_pages_node(node->nid, ktrepl_table_gfp(node) |
+				__GFP_THISNODE | __GFP_ZERO, 0);
 	if (!page)
 		goto uncharge;
 	list_add(&page->lru, &node->tables);
@@ -830,11 +839,10 @@ static bool ktrepl_clone_register(struct ktrepl_node *node,
 {
 	unsigned long pfn = page_to_pfn(table);
 
-	if (xa_err(xa_store(&node->clones, pfn, clone,
-			    GFP_KERNEL | __GFP_NOWARN)))
+	if (xa_err(xa_store(&node->clones, pfn, clone, ktrepl_table_gfp(node))))
 		return false;
 	if (xa_err(xa_store(&ktrepl_spans, pfn, KTREPL_SPAN(base, shift),
-			    GFP_KERNEL | __GFP_NOWARN))) {
+			    ktrepl_table_gfp(node)))) {
 		xa_erase(&node->clones, pfn);
 		return false;
 	}
@@ -969,7 +977,7 @@ static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 	pmd_t *n_pmd, *m_pmd;
 
 	if (xa_err(xa_store(&ktrepl_hull, addr >> KTREPL_HULL_SHIFT,
-			    xa_mk_value(0), GFP_KERNEL | __GFP_NOWARN)))
+			    xa_mk_value(0), ktrepl_table_gfp(node))))
 		return false;
 	/* The tables are read after this.  Pairs with __ktrepl_sync_range(). */
 	smp_mb();
