@@ -135,7 +135,7 @@ static void ktrepl_heal_steps(struct kunit *test)
 
 	ktrepl_heal_starve(test, 64 * PAGE_SIZE);
 	before = ktrepl_heal_missing();
-	for (cap = SZ_512K; cap < SZ_32M; cap *= 2) {
+	for (cap = 128 * PAGE_SIZE; cap < SZ_32M; cap *= 2) {
 		WRITE_ONCE(ktrepl_param_mem_max, cap);
 		ktrepl_heal_kick();
 		ktrepl_heal_flush();
