@@ -241,6 +241,30 @@ void ktrepl_node_tear_down(struct ktrepl_node *node)
 }
 
 /**
+ * ktrepl_node_populate - make the copies of the image that a node lacks
+ * @node: the node; its CPUs leave it when there is memory for any
+ *
+ * Context: Process context, ktrepl_mutex held; no CPU comes or goes.
+ */
+void ktrepl_node_populate(struct ktrepl_node *node)
+{
+	struct ktrepl_set *set;
+	struct page **fresh;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	node->incomplete = false;
+	list_for_each_entry(set, &ktrepl_sets, list) {
+		fresh = ktrepl_set_reserve(set, node->nid);
+		/* Nobody looks on while copies are filled and mapped. */
+		if (fresh && node->root && node->live)
+			ktrepl_node_detach(node);
+		ktrepl_set_publish(set, node->nid, fresh);
+		node->incomplete |= ktrepl_set_missing(set, node->nid);
+	}
+}
+
+/**
  * ktrepl_node_build - make the tables and copies of a node
  * @node: the node, not live
  *
@@ -252,9 +276,6 @@ void ktrepl_node_tear_down(struct ktrepl_node *node)
  */
 bool ktrepl_node_build(struct ktrepl_node *node)
 {
-	struct page **fresh;
-	struct ktrepl_set *set;
-
 	lockdep_assert_held(&ktrepl_mutex);
 
 	if (ktrepl_node_map(node))
@@ -265,12 +286,7 @@ bool ktrepl_node_build(struct ktrepl_node *node)
 	 */
 	if (node->root && ktrepl_node_install(node))
 		goto fail;
-	node->incomplete = false;
-	list_for_each_entry(set, &ktrepl_sets, list) {
-		fresh = ktrepl_set_reserve(set, node->nid);
-		ktrepl_set_publish(set, node->nid, fresh);
-		node->incomplete |= ktrepl_set_missing(set, node->nid);
-	}
+	ktrepl_node_populate(node);
 	if (node->root) {
 		if (ktrepl_node_install(node))
 			goto fail;

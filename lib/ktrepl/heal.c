@@ -110,28 +110,21 @@ NOKPROBE_SYMBOL(ktrepl_broken);
 
 /* === Shortage ============================================================ */
 
+/* After ktrepl_node_detach(): tables are there, this changes leaves only. */
+static void ktrepl_node_revive(struct ktrepl_node *node)
+{
+	ktrepl_node_install(node);
+	WRITE_ONCE(node->live, true);
+}
+
 /* Copies of the image that a live node could not get before. */
 static bool ktrepl_node_complete(struct ktrepl_node *node)
 {
-	struct ktrepl_set *set;
-	struct page **fresh;
-
 	if (!node->incomplete)
 		return true;
-	node->incomplete = false;
-	list_for_each_entry(set, &ktrepl_sets, list) {
-		fresh = ktrepl_set_reserve(set, node->nid);
-		/* Nobody looks on while copies are filled and mapped. */
-		if (fresh && node->root)
-			ktrepl_node_detach(node);
-		ktrepl_set_publish(set, node->nid, fresh);
-		node->incomplete |= ktrepl_set_missing(set, node->nid);
-	}
-	if (!node->live) {
-		/* Tables are there: this changes leaves only. */
-		ktrepl_node_install(node);
-		WRITE_ONCE(node->live, true);
-	}
+	ktrepl_node_populate(node);
+	if (!node->live)
+		ktrepl_node_revive(node);
 	return !node->incomplete;
 }
 
@@ -253,10 +246,8 @@ void ktrepl_retire(struct ktrepl_set *set, int nid, unsigned long index)
 	if (detach)
 		ktrepl_node_detach(node);
 	ktrepl_set_retire(set, nid, index);
-	if (detach) {
-		ktrepl_node_install(node);
-		WRITE_ONCE(node->live, true);
-	}
+	if (detach)
+		ktrepl_node_revive(node);
 	if (!set->exec)
 		node->incomplete = true;
 	if (++node->strikes < KTREPL_STRIKES)

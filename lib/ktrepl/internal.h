@@ -201,6 +201,7 @@ int ktrepl_enable(void);
 void ktrepl_disable(void);
 void ktrepl_settle(void);
 void ktrepl_place_cpus(void);
+void ktrepl_node_populate(struct ktrepl_node *node);
 bool ktrepl_node_build(struct ktrepl_node *node);
 void ktrepl_node_detach(struct ktrepl_node *node);
 void ktrepl_node_tear_down(struct ktrepl_node *node);

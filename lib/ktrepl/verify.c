@@ -22,7 +22,8 @@
 
 #define KTREPL_REPORT_MAX 16
 
-/* No poke is seen half done: in pieces, as pokes may be kept out with
+/*
+ * No poke is seen half done: in pieces, as pokes may be kept out with
  * interrupts disabled.  Through the linear map: read-only data holds KASAN
  * redzones.
  */
