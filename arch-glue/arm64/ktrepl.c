@@ -185,7 +185,7 @@ static void ktrepl_write_piece(phys_addr_t pa, const void *src, size_t len)
 	arch_ktrepl_unlock(flags);
 }
 
-/* For the time of a small page: cache maintenance is an instruction a line. */
+/* Cache maintenance is an instruction a line. */
 void arch_ktrepl_write(struct page *page, unsigned int off, const void *src,
 		       size_t len)
 {
@@ -193,7 +193,7 @@ void arch_ktrepl_write(struct page *page, unsigned int off, const void *src,
 	size_t part;
 
 	for (; len; pa += part, src += part, len -= part) {
-		part = min_t(size_t, len, SZ_4K - (pa & (SZ_4K - 1)));
+		part = min_t(size_t, len, SZ_512 - (pa & (SZ_512 - 1)));
 		ktrepl_write_piece(pa, src, part);
 	}
 }
@@ -203,6 +203,11 @@ void arch_ktrepl_sync(void)
 {
 	kick_all_cpus_sync();
 	isb();
+}
+
+void arch_ktrepl_sync_alias(unsigned long start, unsigned long end)
+{
+	sync_icache_aliases(start, end);
 }
 
 static int ktrepl_protect_pte(pte_t *ptep, unsigned long addr, void *ro)

@@ -56,6 +56,10 @@ void arch_ktrepl_sync(void)
 {
 }
 
+void arch_ktrepl_sync_alias(unsigned long start, unsigned long end)
+{
+}
+
 u32 arch_ktrepl_marker(void)
 {
 	return 0;

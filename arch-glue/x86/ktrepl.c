@@ -133,6 +133,11 @@ void arch_ktrepl_sync(void)
 	text_poke_sync();
 }
 
+/* Instruction caches see stores by any alias. */
+void arch_ktrepl_sync_alias(unsigned long start, unsigned long end)
+{
+}
+
 int arch_ktrepl_protect(struct page *page, unsigned int nr, bool ro)
 {
 	unsigned long addr = (unsigned long)page_address(page);

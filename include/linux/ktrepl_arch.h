@@ -109,12 +109,12 @@ void arch_ktrepl_poke(void *addr, const void *src, size_t len);
  * @src:  bytes to write; may be image text, read-only data or linear map
  * @len:  number of bytes, not beyond the end of @page
  *
- * Used for the initial contents of a copy, for repair, and by the execution
- * proof.  Writes piece by piece: no poke comes between the reading of a piece
- * and the end of its write.  A poke between two pieces writes both pages, as the
- * core has listed the copy before.  Interrupts are disabled for a piece of 4 KiB
- * at most.  Caches included, like [P1].  Must not go through an instrumented
- * memcpy(): read-only data holds KASAN redzones.
+ * Used for repair, and by the execution proof.  Writes piece by piece: no poke
+ * comes between the reading of a piece and the end of its write.  A poke between
+ * two pieces writes both pages, as the core has listed the copy before.
+ * Interrupts are disabled for a piece of 512 bytes at most.  Caches included, like
+ * [P1].  Must not go through an instrumented memcpy(): read-only data holds KASAN
+ * redzones.
  *
  * Context: Process context, text_mutex held.
  */
@@ -171,6 +171,18 @@ int arch_ktrepl_protect(struct page *page, unsigned int nr, bool ro);
  * all of them do.  May be a raw spinlock, which the core holds while it changes
  * a few entries of tables as well.
  */
+
+/**
+ * arch_ktrepl_sync_alias - [P8] instruction caches follow stores by an alias
+ * @start: first address
+ * @end:   first address behind them
+ *
+ * The core has filled copies, which no CPU has run yet, by this mapping of them.
+ * Instruction caches are up to date for all mappings of the pages on return.
+ *
+ * Context: Process context, may sleep.
+ */
+void arch_ktrepl_sync_alias(unsigned long start, unsigned long end);
 
 /*
  * For the glue, from lib/ktrepl: [P1] by means of [P2], page by page.

@@ -279,27 +279,11 @@ static void ktrepl_exec_drop(struct ktrepl_set *set, unsigned long index,
 	}
 }
 
-/* Copies a page to where there is memory for it, and has the copies mapped. */
-static void ktrepl_exec_copy(struct ktrepl_set *set, unsigned long index,
-			     struct page *master)
-{
-	struct page *copy;
-	int nid;
-
-	lockdep_assert_held(&text_mutex);
-
-	if (!ktrepl_page_take(set, index))
-		return;
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		copy = ktrepl_set_copy(set, nid, index);
-		if (copy)
-			arch_ktrepl_write(copy, 0, page_address(master),
-					  PAGE_SIZE);
-	}
-	ktrepl_page_revive(set, index);
-}
-
-static void ktrepl_exec_update(struct ktrepl_set *set, unsigned long index)
+/*
+ * A page is taken, if its copies are to be filled, or goes back to the master.
+ * It is dead and clean then, until it has been filled, or has changed.
+ */
+static void ktrepl_exec_take(struct ktrepl_set *set, unsigned long index)
 {
 	struct page *master;
 
@@ -307,9 +291,71 @@ static void ktrepl_exec_update(struct ktrepl_set *set, unsigned long index)
 	ktrepl_exec_lock();
 	master = ktrepl_exec_master(set, index);
 	if (master && test_bit(index, set->dead))
-		ktrepl_exec_copy(set, index, master);
+		ktrepl_page_take(set, index);
 	else if (!master && !set->gone)
 		ktrepl_exec_drop(set, index, NUMA_NO_NODE);
+	ktrepl_exec_unlock();
+	mutex_unlock(&text_mutex);
+}
+
+/* Only the work item, which is us, takes pages.  They may be spoilt any time. */
+static bool ktrepl_exec_taken(const struct ktrepl_set *set, unsigned long index)
+{
+	return test_bit(index, set->dead) && test_bit(index, set->clean);
+}
+
+static bool ktrepl_exec_fill(struct ktrepl_set *set)
+{
+	struct ktrepl_window *w = &ktrepl_window;
+	bool open = ktrepl_window_open(w);
+	struct page *master;
+	unsigned int i;
+
+	for (i = 0; open && i < w->nr; i++) {
+		mutex_lock(&text_mutex);
+		ktrepl_exec_lock();
+		master = ktrepl_exec_master(set, w->index[i]);
+		if (master)
+			ktrepl_window_fill(w, i, master);
+		ktrepl_exec_unlock();
+		mutex_unlock(&text_mutex);
+		cond_resched();
+	}
+	if (open)
+		ktrepl_window_close(w);
+	w->nr = 0;
+	return open;
+}
+
+/* Fills what has been taken.  Return: false if there is no memory for that. */
+static bool ktrepl_exec_copy(struct ktrepl_set *set)
+{
+	unsigned long i, nr = ktrepl_set_pages(set);
+	struct page *copy;
+	bool done = true;
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		for (i = 0; set->copy[nid] && i < nr; i++) {
+			copy = ktrepl_set_copy(set, nid, i);
+			if (!copy || !ktrepl_exec_taken(set, i))
+				continue;
+			ktrepl_window_add(&ktrepl_window, copy, i);
+			if (ktrepl_window.nr == KTREPL_WINDOW_PAGES)
+				done &= ktrepl_exec_fill(set);
+		}
+	}
+	if (ktrepl_window.nr)
+		done &= ktrepl_exec_fill(set);
+	return done;
+}
+
+static void ktrepl_exec_map(struct ktrepl_set *set, unsigned long index)
+{
+	mutex_lock(&text_mutex);
+	ktrepl_exec_lock();
+	if (!set->gone)
+		ktrepl_page_revive(set, index);
 	ktrepl_exec_unlock();
 	mutex_unlock(&text_mutex);
 }
@@ -323,9 +369,19 @@ static void ktrepl_exec_scan_set(struct ktrepl_set *set)
 		return;
 	ktrepl_exec_prepare(set);
 	for (i = 0; i < nr; i++) {
-		if (!ktrepl_exec_listed(set, i))
+		if (ktrepl_exec_listed(set, i))
+			ktrepl_exec_take(set, i);
+		cond_resched();
+	}
+	if (!ktrepl_exec_copy(set)) {
+		set->incomplete = true;
+		return;
+	}
+	/* All windows are closed. */
+	for (i = 0; i < nr; i++) {
+		if (!ktrepl_exec_taken(set, i))
 			continue;
-		ktrepl_exec_update(set, i);
+		ktrepl_exec_map(set, i);
 		any = true;
 		cond_resched();
 	}

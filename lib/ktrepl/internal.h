@@ -28,6 +28,7 @@
 #include <linux/nodemask.h>
 #include <linux/numa.h>
 #include <linux/seq_file.h>
+#include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -129,7 +130,7 @@ struct ktrepl_node {
  * @gone:  no longer to be found: the area is being freed; ktrepl_exec_mutex
  * @freed: @exec: no CPU can reach its pages any more
  * @clean: @exec: pages that nobody can have written to, other than by a poke,
- *	   since the copying of them began; ktrepl_pt_lock
+ *	   since the copying of them began; changes under ktrepl_pt_lock
  * @copy:  by node id: an entry a page, NULL where the node uses the master;
  *	   removed under text_mutex
  */
@@ -297,6 +298,35 @@ struct page *ktrepl_set_copy(const struct ktrepl_set *set, int nid,
 
 /* verify.c */
 
+#define KTREPL_WINDOW_PAGES	(SZ_2M >> PAGE_SHIFT)
+
+/* What is copied while pokes are kept out, perhaps with interrupts disabled. */
+#define KTREPL_PIECE		512U
+
+/**
+ * struct ktrepl_window - copies that are being filled, see window.c
+ * @pages: the copies
+ * @index: the page of each within its set
+ * @nr:	   how many there are
+ * @alias: where they are mapped writable, or NULL
+ */
+struct ktrepl_window {
+	struct page *pages[KTREPL_WINDOW_PAGES];
+	unsigned long index[KTREPL_WINDOW_PAGES];
+	unsigned int nr;
+	void *alias;
+};
+
+/* Under ktrepl_mutex; empty while nobody copies. */
+extern struct ktrepl_window ktrepl_window;
+
+void ktrepl_window_add(struct ktrepl_window *w, struct page *page,
+		       unsigned long index);
+bool ktrepl_window_open(struct ktrepl_window *w);
+void ktrepl_window_fill(const struct ktrepl_window *w, unsigned int i,
+			struct page *master);
+void ktrepl_window_close(struct ktrepl_window *w);
+
 /**
  * struct ktrepl_verify - what a comparison has found
  * @compared:  number of copies
@@ -365,7 +395,7 @@ void ktrepl_flush_tables(void);
 
 /* What becomes of a page of executable memory. */
 bool ktrepl_page_fixed(unsigned long addr);
-bool ktrepl_page_take(struct ktrepl_set *set, unsigned long index);
+void ktrepl_page_take(struct ktrepl_set *set, unsigned long index);
 void ktrepl_page_revive(struct ktrepl_set *set, unsigned long index);
 void ktrepl_page_retire(struct ktrepl_set *set, unsigned long index);
 void ktrepl_pages_reset(struct ktrepl_set *set);

@@ -464,7 +464,7 @@ static void ktrepl_sync_node(struct ktrepl_node *node, unsigned long start,
  * has been copied while it was read-only:
  *
  *	take	it is read-only now: clean
- *	(copy)	no poke comes in between, see arch_ktrepl_write()
+ *	(copy)	no poke comes in between, see ktrepl_window_fill()
  *	revive	still clean: the nodes map their copies
  *
  * and is spoilt, dead and no longer clean, when its master is seen writable.
@@ -516,20 +516,18 @@ static void ktrepl_page_sync(unsigned long addr)
  * @set:   the set
  * @index: page within the set
  *
+ * It is clean from now on, if it is read-only.
+ *
  * Context: Process context, ktrepl_exec_mutex held.
- * Return: false if it is writable.
  */
-bool ktrepl_page_take(struct ktrepl_set *set, unsigned long index)
+void ktrepl_page_take(struct ktrepl_set *set, unsigned long index)
 {
 	unsigned long flags;
-	bool fixed;
 
 	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-	fixed = ktrepl_page_fixed(set->start + (index << PAGE_SHIFT));
-	if (fixed)
+	if (ktrepl_page_fixed(set->start + (index << PAGE_SHIFT)))
 		__set_bit(index, set->clean);
 	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
-	return fixed;
 }
 
 static void ktrepl_page_switch(struct ktrepl_set *set, unsigned long index,
@@ -538,6 +536,8 @@ static void ktrepl_page_switch(struct ktrepl_set *set, unsigned long index,
 	unsigned long flags, pt_flags;
 
 	flags = ktrepl_sync_lock(&pt_flags);
+	if (dead)
+		__clear_bit(index, set->clean);
 	/* Who has just found it writable may not have got to the nodes yet. */
 	if (dead || test_bit(index, set->clean)) {
 		__assign_bit(index, set->dead, dead);

@@ -403,6 +403,54 @@ struct page **ktrepl_set_reserve(struct ktrepl_set *set, int nid)
 	return NULL;
 }
 
+/* Lists what is in the window, and fills it. */
+static void ktrepl_set_fill(struct ktrepl_set *set, int nid)
+{
+	struct ktrepl_window *w = &ktrepl_window;
+	unsigned long addr;
+	unsigned int i;
+
+	for (i = 0; i < w->nr; i++) {
+		addr = set->start + (w->index[i] << PAGE_SHIFT);
+		/*
+		 * A poke that comes before the copying of a piece is in the
+		 * master by then, one that comes after writes both.
+		 * Model: tools/ktrepl/models/image-copy.pml
+		 */
+		mutex_lock(&text_mutex);
+		/* Pairs with READ_ONCE() in ktrepl_set_copy(). */
+		WRITE_ONCE(set->copy[nid][w->index[i]], w->pages[i]);
+		ktrepl_window_fill(w, i, ktrepl_master_page(addr));
+		mutex_unlock(&text_mutex);
+		cond_resched();
+	}
+}
+
+/* There is no memory for the window: the pages go without copies. */
+static void ktrepl_set_unreserve(struct ktrepl_set *set, int nid)
+{
+	struct ktrepl_window *w = &ktrepl_window;
+	struct ktrepl_node *node = ktrepl_nodes[nid];
+	unsigned int i;
+
+	atomic_long_add(w->nr, &node->stat[KTREPL_STAT_PAGE_FAIL]);
+	for (i = 0; i < w->nr; i++)
+		ktrepl_free(node, ktrepl_set_stat(set), w->pages[i], PAGE_SIZE);
+}
+
+static void ktrepl_set_flush(struct ktrepl_set *set, int nid)
+{
+	struct ktrepl_window *w = &ktrepl_window;
+
+	if (ktrepl_window_open(w)) {
+		ktrepl_set_fill(set, nid);
+		ktrepl_window_close(w);
+	} else {
+		ktrepl_set_unreserve(set, nid);
+	}
+	w->nr = 0;
+}
+
 /**
  * ktrepl_set_publish - fill copies, and have pokes write them from now on
  * @set:   the set
@@ -420,20 +468,12 @@ void ktrepl_set_publish(struct ktrepl_set *set, int nid, struct page **fresh)
 	for (i = 0; fresh && i < nr; i++) {
 		if (!fresh[i])
 			continue;
-		/*
-		 * A poke that comes before the copying of a page is in the
-		 * master by then, one that comes after writes both.
-		 * arch_ktrepl_write() lets none come in between.
-		 * Model: tools/ktrepl/models/image-copy.pml
-		 */
-		mutex_lock(&text_mutex);
-		/* Pairs with READ_ONCE() in ktrepl_set_copy(). */
-		WRITE_ONCE(set->copy[nid][i], fresh[i]);
-		arch_ktrepl_write(fresh[i], 0, (void *)set->start +
-				  (i << PAGE_SHIFT), PAGE_SIZE);
-		mutex_unlock(&text_mutex);
-		cond_resched();
+		ktrepl_window_add(&ktrepl_window, fresh[i], i);
+		if (ktrepl_window.nr == KTREPL_WINDOW_PAGES)
+			ktrepl_set_flush(set, nid);
 	}
+	if (ktrepl_window.nr)
+		ktrepl_set_flush(set, nid);
 	kvfree(fresh);
 }
 

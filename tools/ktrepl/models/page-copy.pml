@@ -9,7 +9,9 @@
  *
  * A page is copied while it is read-only, under the lock that pokes hold.  A
  * poke before the copying is in the master by then; one after it writes both.
- * To change the protection of a page spoils the copying that is under way.
+ * To change the protection of a page spoils the copying that is under way.  The
+ * window that is written through is closed before the copy is mapped: pokes and
+ * stores come between the copying and the mapping.
  *
  *   model              code (lib/ktrepl/exec.c if no file is named)
  *   -----              ----
@@ -21,10 +23,11 @@
  *                      (arm64): ktrepl_poke_first(), ktrepl_poke_next()
  *   scan()             ktrepl_exec_scan(), once for each ktrepl_exec_kick()
  *     prepare()        ktrepl_exec_alloc_copy()
- *     update()         ktrepl_exec_update(), for a page with copies only
- *     take()           ktrepl_page_take() (pgtable.c)
- *     copy_piece()     arch_ktrepl_write(), a piece of the page at a time
- *     revive()         ktrepl_page_revive() (pgtable.c)
+ *     update()         ktrepl_exec_scan_set(), for a page with copies only
+ *     take()           ktrepl_exec_take(): ktrepl_page_take() (pgtable.c)
+ *     copy_page()      ktrepl_exec_fill(): ktrepl_window_fill() (window.c), a
+ *                      piece of the page at a time
+ *     revive()         ktrepl_exec_map(): ktrepl_page_revive() (pgtable.c)
  *     retire()         ktrepl_page_retire() (pgtable.c)
  *     drop()           ktrepl_exec_drop()
  *   verify()           ktrepl_verify_page() (verify.c)
@@ -39,7 +42,7 @@
  * Abstracted, and why that is sound:
  * - A page of two cells.  Cell 0 is for plain stores, cell 1 for pokes: both to
  *   the same bytes at a time would be a race without replication as well.  Each
- *   is one piece for arch_ktrepl_write(), which holds the lock for a piece.
+ *   is one piece for ktrepl_window_fill(), which holds the lock for a piece.
  * - One node.  Another one that comes late makes the scan retire the page and
  *   copy it to all nodes once more: late.
  * - Cell 1, the copy, clean, listed and the leaf are written and read under
@@ -59,6 +62,7 @@
  * Mutations:
  * Mutation REVIVE_BLIND: the copies are mapped without a look at clean
  * Mutation TAKE_LATE: the page is noted as clean after it has been copied
+ * Mutation RETAKE: a page is taken once more before its last piece is copied
  * Mutation COPY_UNLOCKED: copied without the lock that pokes hold
  * Mutation LIST_LATE: the copy is listed after the copying
  * Mutation STORE_FIRST: plain stores come before ktrepl_sync_range()
@@ -211,6 +215,7 @@ inline switch_page(dead)
 {
 	arch_ktrepl_lock();
 	lock(pt_lock);
+	clean = clean && !dead;
 	if
 #ifdef REVIVE_BLIND
 	:: true ->
@@ -262,8 +267,10 @@ inline prepare()
 inline take()
 {
 	lock(pt_lock);
-	taken = fixed(SCAN);
-	clean = clean || taken;
+	if
+	:: fixed(SCAN) -> clean = true
+	:: else
+	fi;
 	unlock(SCAN, pt_lock)
 }
 
@@ -281,6 +288,9 @@ inline copy_page()
 	value = load(SCAN, CELL);
 	copy[0] = value;
 	copy_unlock();
+#ifdef RETAKE
+	take();
+#endif
 	copy_lock();
 	value = poked;
 	copy[1] = value;
@@ -309,27 +319,35 @@ inline update()
 	if
 	:: fixed(SCAN) && load(SCAN, DEAD) ->
 #ifdef TAKE_LATE
-		taken = true;
+		clean = true
 #else
-		take();
+		take()
 #endif
-		if
-		:: taken ->
-			copy_page();
-#ifdef LIST_LATE
-			listed = true;
-#endif
-#ifdef TAKE_LATE
-			take();
-#endif
-			revive()
-		:: else
-		fi;
-		taken = false
 	:: !fixed(SCAN) && listed -> drop()
 	:: else
 	fi;
-	unlock(SCAN, text_mutex)
+	unlock(SCAN, text_mutex);
+	taken = load(SCAN, DEAD) && clean;
+	if
+	:: taken ->
+		lock(text_mutex);
+		if
+		:: fixed(SCAN) -> copy_page()
+		:: else
+		fi;
+#ifdef LIST_LATE
+		listed = true;
+#endif
+		unlock(SCAN, text_mutex);
+		lock(text_mutex);
+#ifdef TAKE_LATE
+		take();
+#endif
+		revive();
+		unlock(SCAN, text_mutex)
+	:: else
+	fi;
+	taken = false
 }
 
 /* Ends when all others are done, and nothing has been asked for. */

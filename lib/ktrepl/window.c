@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The window through which copies get their contents, many pages at a time.
+ *
+ * The linear alias of a copy is read-only.  For as long as a window is open its
+ * pages are mapped writable in vmalloc space as well.  It is closed, and flushed
+ * from all TLBs, before any CPU runs on what has been written.
+ *
+ * Pokes go on meanwhile.  They write the master and each copy that is listed, by
+ * a mapping of their own.  So a copy is listed before it is filled.
+ */
+
+#define pr_fmt(fmt) "ktrepl: " fmt
+
+#include <linux/memory.h>
+#include <linux/mm.h>
+#include <linux/string.h>
+#include <linux/vmalloc.h>
+
+#include <asm/tlbflush.h>
+
+#include "internal.h"
+
+struct ktrepl_window ktrepl_window;
+
+/**
+ * ktrepl_window_add - have a copy filled through a window
+ * @w:	   the window, neither open nor full
+ * @page:  the copy
+ * @index: its page within its set
+ *
+ * Context: Process context, ktrepl_mutex held.
+ */
+void ktrepl_window_add(struct ktrepl_window *w, struct page *page,
+		       unsigned long index)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
+	w->pages[w->nr] = page;
+	w->index[w->nr++] = index;
+}
+
+/**
+ * ktrepl_window_open - map the pages of a window writable
+ * @w: the window
+ *
+ * Context: Process context, ktrepl_mutex held.
+ * Return: false if there is no memory for that.
+ */
+bool ktrepl_window_open(struct ktrepl_window *w)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
+	w->alias = vmap(w->pages, w->nr, VM_MAP, PAGE_KERNEL);
+	return w->alias;
+}
+
+/**
+ * ktrepl_window_fill - copy the master's page
+ * @w:	    the window, open
+ * @i:	    which of its pages
+ * @master: the page to copy
+ *
+ * Through the linear map, as read-only data holds KASAN redzones.  Piece by piece:
+ * no poke comes between the reading of a piece and the end of its write.  A poke
+ * between two pieces writes both pages.
+ *
+ * Context: Process context, text_mutex held; disables interrupts for a piece
+ * where arch_ktrepl_lock() does.
+ */
+void ktrepl_window_fill(const struct ktrepl_window *w, unsigned int i,
+			struct page *master)
+{
+	void *to = w->alias + ((unsigned long)i << PAGE_SHIFT);
+	const void *from = page_address(master);
+	unsigned long flags;
+	unsigned int off;
+
+	lockdep_assert_held(&text_mutex);
+
+	for (off = 0; off < PAGE_SIZE; off += KTREPL_PIECE) {
+		flags = arch_ktrepl_lock();
+		memcpy(to + off, from + off, KTREPL_PIECE);
+		arch_ktrepl_unlock(flags);
+	}
+}
+
+/**
+ * ktrepl_window_close - no alias of the pages is writable any more
+ * @w: the window, open
+ *
+ * Instruction caches follow what has been written.
+ *
+ * Context: Process context, ktrepl_mutex held.
+ */
+void ktrepl_window_close(struct ktrepl_window *w)
+{
+	unsigned long start = (unsigned long)w->alias;
+	unsigned long end = start + ((unsigned long)w->nr << PAGE_SHIFT);
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	arch_ktrepl_sync_alias(start, end);
+	vunmap(w->alias);
+	/* vunmap() leaves that for later. */
+	flush_tlb_kernel_range(start, end);
+	w->alias = NULL;
+}
