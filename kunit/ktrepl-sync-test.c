@@ -92,6 +92,7 @@ struct ktrepl_sync_task {
 	struct ktrepl_sync_test *t;
 	unsigned long addr;
 	void (*fn)(struct ktrepl_sync_task *task);
+	bool ready;
 	bool go;
 	bool done;
 };
@@ -100,6 +101,7 @@ static int ktrepl_sync_thread(void *data)
 {
 	struct ktrepl_sync_task *task = data;
 
+	WRITE_ONCE(task->ready, true);
 	while (!READ_ONCE(task->go))
 		cpu_relax();
 	task->fn(task);
@@ -109,12 +111,15 @@ static int ktrepl_sync_thread(void *data)
 	return 0;
 }
 
-/* Some 100 ms with interrupts disabled, in which clocks may need the tick. */
+/*
+ * A second with interrupts disabled, in which clocks may need the tick.  Emulated
+ * CPUs take turns, of 100 ms.
+ */
 static bool ktrepl_sync_done(struct ktrepl_sync_task *task)
 {
 	int i;
 
-	for (i = 0; i < 100000 && !READ_ONCE(task->done); i++)
+	for (i = 0; i < 1000000 && !READ_ONCE(task->done); i++)
 		udelay(1);
 	return READ_ONCE(task->done);
 }
@@ -140,8 +145,8 @@ static bool ktrepl_sync_passes(struct kunit *test, struct ktrepl_sync_task *task
 	}
 	kthread_bind(k, cpu);
 	wake_up_process(k);
-	/* It spins from here on. */
-	msleep(20);
+	while (!READ_ONCE(task->ready))
+		msleep(20);
 	if (lock == KTREPL_SYNC_PT) {
 		raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
 		WRITE_ONCE(task->go, true);
