@@ -31,7 +31,7 @@
 static const u32 ktrepl_marker_rodata ____cacheline_aligned;
 
 /* Leaves that a CPU looks at before it lets interrupts in again. */
-#define KTREPL_WHERE_STEP	64
+#define KTREPL_WHERE_STEP	32
 
 /**
  * struct ktrepl_where_marks - what one CPU has fetched
