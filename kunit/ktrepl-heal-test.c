@@ -202,18 +202,20 @@ static void ktrepl_heal_lossy_poke(struct kunit *test, int times)
 	unsigned int off = offset_in_page(marker);
 	struct ktrepl_poke poke = { };
 	struct page *lossy = NULL;
-	int nr = 0;
+	unsigned int i;
 
 	mutex_lock(&text_mutex);
-	poke.pages[0] = ktrepl_master_page((unsigned long)marker);
+	poke.pages[0][0] = ktrepl_master_page((unsigned long)marker);
 	ktrepl_poke_first(&poke, (unsigned long)marker, sizeof(new));
 	do {
-		if (nr++ == 1)
-			lossy = poke.pages[0];
-		if (poke.pages[0] != lossy || times-- <= 0)
-			arch_ktrepl_write(poke.pages[0], off, &new,
-					  sizeof(new));
-		poke.synced = true;
+		for (i = 0; i < poke.nr; i++) {
+			if (i && !lossy)
+				lossy = poke.pages[i][0];
+			if (poke.pages[i][0] != lossy || times-- <= 0)
+				arch_ktrepl_write(poke.pages[i][0], off, &new,
+						  sizeof(new));
+		}
+		poke.synced = poke.nr;
 	} while (ktrepl_poke_next(&poke));
 	mutex_unlock(&text_mutex);
 	KUNIT_EXPECT_NOT_NULL(test, lossy);

@@ -74,26 +74,33 @@ static void ktrepl_poke_iterator(struct kunit *test)
 {
 	struct ktrepl_test_set *t = test->priv;
 	struct ktrepl_poke poke = { };
-	int nr = 0, nid, seen;
-	struct page *copy;
+	struct page *master = vmalloc_to_page(t->mem), *copy;
+	int nid, seen[KTREPL_MAX_NODES] = { }, masters = 0;
+	unsigned int i;
 
 	mutex_lock(&text_mutex);
-	poke.pages[0] = vmalloc_to_page(t->mem);
+	poke.pages[0][0] = master;
 	ktrepl_poke_first(&poke, (unsigned long)t->mem, 4);
-	KUNIT_EXPECT_PTR_EQ(test, poke.pages[0], vmalloc_to_page(t->mem));
-	/* Nothing is written, and so there are no caches to maintain. */
-	while (poke.synced = true, ktrepl_poke_next(&poke)) {
-		nr++;
-		seen = 0;
-		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-			copy = ktrepl_set_copy(t->set, nid, 0);
-			seen += copy && copy == poke.pages[0];
+	KUNIT_EXPECT_PTR_EQ(test, poke.pages[0][0], master);
+	do {
+		KUNIT_EXPECT_LE(test, poke.nr, CONFIG_KTREPL_POKE_BATCH);
+		for (i = 0; i < poke.nr; i++) {
+			masters += poke.pages[i][0] == master;
+			for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+				seen[nid] += poke.pages[i][0] ==
+					     ktrepl_set_copy(t->set, nid, 0);
 		}
-		KUNIT_EXPECT_EQ(test, seen, 1);
-	}
+		/* Nothing is written: there are no caches to maintain. */
+		poke.synced = poke.nr;
+	} while (ktrepl_poke_next(&poke));
 	mutex_unlock(&text_mutex);
-	KUNIT_EXPECT_EQ(test, nr, ktrepl_test_copies(t->set, 0));
-	KUNIT_EXPECT_GE(test, nr, 1);
+
+	KUNIT_EXPECT_EQ(test, masters, 1);
+	KUNIT_EXPECT_GE(test, ktrepl_test_copies(t->set, 0), 1);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		copy = ktrepl_set_copy(t->set, nid, 0);
+		KUNIT_EXPECT_EQ(test, seen[nid], copy ? 1 : 0);
+	}
 }
 
 /* Of two pages, only one has a copy: the other's master is written again. */

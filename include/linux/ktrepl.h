@@ -26,22 +26,25 @@ struct page;
 
 /**
  * struct ktrepl_poke - iterates the copies that one poke has to write
- * @pages: the pages to write now; the second one is used when the range
- *	   crosses a page boundary
+ * @pages: the targets to write now, several at a time; of each the second page
+ *	   is used when the range crosses a page boundary
+ * @nr:	   how many targets there are
  *
  * Filled by ktrepl_poke_first(), advanced by ktrepl_poke_next().  The rest is
  * private to lib/ktrepl.
  */
 struct ktrepl_poke {
-	struct page *pages[2];
+	struct page *pages[CONFIG_KTREPL_POKE_BATCH][2];
+	unsigned int nr;
 #ifdef CONFIG_KTREPL
 	/* private: */
 	struct page *master[2];
 	struct ktrepl_set *set[2];
 	unsigned long index[2];
 	unsigned int offset, len;
+	short nids[CONFIG_KTREPL_POKE_BATCH];
 	int nid;
-	bool synced;
+	unsigned int synced;
 	bool again;
 #endif
 };
@@ -58,7 +61,8 @@ void __ktrepl_split_leaf(unsigned long addr);
 
 /**
  * ktrepl_poke_first - resolve every target of a poke
- * @poke:  iterator; @poke->pages holds the master's page(s) on entry
+ * @poke:  iterator; @poke->pages[0] holds the master's page(s) on entry, and is
+ *	   the first target on return
  * @addr:  virtual address of the first byte that is about to be written
  * @len:   number of bytes, at most up to the end of the second page
  *
@@ -72,24 +76,22 @@ void __ktrepl_split_leaf(unsigned long addr);
 static __always_inline void
 ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr, size_t len)
 {
-	poke->nid = -1;
+	poke->nr = 1;
 	poke->set[0] = NULL;
 	poke->set[1] = NULL;
-	poke->synced = false;
-	poke->again = false;
 	if (static_branch_unlikely(&ktrepl_key))
 		__ktrepl_poke_first(poke, addr, len);
 }
 
 /**
- * ktrepl_poke_next - step to the next copy that a poke has to write
- * @poke: iterator; @poke->pages has just been written by the caller
+ * ktrepl_poke_next - step to the next copies that a poke has to write
+ * @poke: iterator; the caller has just written the @poke->nr targets
  *
- * Compares what was just written with the master.  A copy that differs is
- * named once more, for the caller to write it again, and reported.
+ * Compares what was just written with the master.  Copies that differ are
+ * reported, and named once more, for the caller to write them again.
  *
  * Context: As for ktrepl_poke_first().
- * Return: true when @poke->pages is to be written next, false when all copies
+ * Return: true when there are targets to be written next, false when all copies
  * have been written.
  */
 static __always_inline bool ktrepl_poke_next(struct ktrepl_poke *poke)

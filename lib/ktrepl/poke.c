@@ -22,6 +22,34 @@
 DEFINE_STATIC_KEY_FALSE(ktrepl_key);
 
 /*
+ * Names the next copies, up to a batch of targets in all; one by one if there is
+ * much to write, as interrupts are disabled meanwhile.  Only one page of the two
+ * may have a copy on a node: the same bytes go to the other's master once more.
+ */
+static void ktrepl_poke_fill(struct ktrepl_poke *poke)
+{
+	unsigned int max = poke->len > KTREPL_PIECE ? 1 :
+			   CONFIG_KTREPL_POKE_BATCH;
+	struct page *copy[2];
+	int i, nid;
+
+	for (; poke->nid < ktrepl_nr_nodes && poke->nr < max; poke->nid++) {
+		nid = poke->nid;
+		for (i = 0; i < 2; i++)
+			copy[i] = poke->set[i] ?
+				  ktrepl_set_copy(poke->set[i], nid,
+						  poke->index[i]) : NULL;
+		if (!copy[0] && !copy[1])
+			continue;
+		for (i = 0; i < 2; i++)
+			poke->pages[poke->nr][i] = copy[i] ?: poke->master[i];
+		poke->nids[poke->nr++] = nid;
+	}
+}
+
+NOKPROBE_SYMBOL(ktrepl_poke_fill);
+
+/*
  * May run under kgdb with all other CPUs stopped: no locks, no allocation.  A
  * probe or breakpoint in what a poke runs through would be hit while it is being
  * set; neither is taken there.
@@ -33,11 +61,15 @@ void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 
 	poke->offset = offset_in_page(addr);
 	poke->len = len;
+	poke->nids[0] = NUMA_NO_NODE;
+	poke->nid = 0;
+	poke->synced = 0;
+	poke->again = false;
 	for (i = 0; i < 2; i++) {
 		unsigned long page = (addr & PAGE_MASK) + i * PAGE_SIZE;
 
-		poke->master[i] = poke->pages[i];
-		if (poke->pages[i])
+		poke->master[i] = poke->pages[0][i];
+		if (poke->master[i])
 			poke->set[i] = ktrepl_set_find(page);
 		if (!poke->set[i])
 			continue;
@@ -47,6 +79,8 @@ void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 						   poke->set[i]->dead))
 			ktrepl_exec_kick(poke->set[i]);
 	}
+	if (poke->set[0] || poke->set[1])
+		ktrepl_poke_fill(poke);
 }
 
 NOKPROBE_SYMBOL(__ktrepl_poke_first);
@@ -64,16 +98,16 @@ static unsigned int ktrepl_poke_part(const struct ktrepl_poke *poke, int i,
 
 NOKPROBE_SYMBOL(ktrepl_poke_part);
 
-/* Is the copy that has just been written the same as the master? */
-static bool ktrepl_poke_equal(const struct ktrepl_poke *poke)
+/* Is a target that has just been written the same as the master? */
+static bool ktrepl_poke_equal(const struct ktrepl_poke *poke, unsigned int t)
 {
 	unsigned int off, len;
 	int i;
 
 	for (i = 0; i < 2; i++) {
 		len = ktrepl_poke_part(poke, i, &off);
-		if (len && poke->pages[i] != poke->master[i] &&
-		    memcmp(page_address(poke->pages[i]) + off,
+		if (len && poke->pages[t][i] != poke->master[i] &&
+		    memcmp(page_address(poke->pages[t][i]) + off,
 			   page_address(poke->master[i]) + off, len))
 			return false;
 	}
@@ -82,18 +116,20 @@ static bool ktrepl_poke_equal(const struct ktrepl_poke *poke)
 
 NOKPROBE_SYMBOL(ktrepl_poke_equal);
 
-static void ktrepl_poke_report(const struct ktrepl_poke *poke)
+static void ktrepl_poke_report(const struct ktrepl_poke *poke, unsigned int t)
 {
-	struct ktrepl_diff diff = { .nid = poke->nid, .again = poke->again };
+	struct ktrepl_diff diff = {
+		.nid = poke->nids[t], .again = poke->again
+	};
 	unsigned int off, len, i, n;
 	const u8 *want, *found;
 
 	for (i = 0; i < 2; i++) {
 		len = ktrepl_poke_part(poke, i, &off);
-		if (!len || poke->pages[i] == poke->master[i])
+		if (!len || poke->pages[t][i] == poke->master[i])
 			continue;
 		want = page_address(poke->master[i]) + off;
-		found = page_address(poke->pages[i]) + off;
+		found = page_address(poke->pages[t][i]) + off;
 		for (n = 0; n < len && want[n] == found[n]; n++)
 			;
 		if (n == len)
@@ -110,51 +146,36 @@ static void ktrepl_poke_report(const struct ktrepl_poke *poke)
 NOKPROBE_SYMBOL(ktrepl_poke_report);
 
 /*
- * The copy that has just been written differs from the master.  The first time
- * the caller writes it once more.  Later it is left to heal.c, which may sleep:
- * the poke goes on with the next copy.
+ * Reports the targets that differ from the master after they have been written.
+ * The first time they are the next ones, for the caller to write them once more.
+ * Later they are left to heal.c, which may sleep: the poke goes on.
  */
-static bool ktrepl_poke_again(struct ktrepl_poke *poke)
+static void ktrepl_poke_check(struct ktrepl_poke *poke)
 {
-	ktrepl_poke_report(poke);
-	poke->again = !poke->again;
-	poke->synced = false;
-	return poke->again;
+	unsigned int t, nr = 0;
+
+	for (t = 0; t < poke->nr; t++) {
+		if (likely(ktrepl_poke_equal(poke, t)))
+			continue;
+		ktrepl_poke_report(poke, t);
+		memmove(poke->pages[nr], poke->pages[t], sizeof(*poke->pages));
+		poke->nids[nr++] = poke->nids[t];
+	}
+	poke->again = nr && !poke->again;
+	poke->nr = poke->again ? nr : 0;
 }
 
-NOKPROBE_SYMBOL(ktrepl_poke_again);
+NOKPROBE_SYMBOL(ktrepl_poke_check);
 
 bool __ktrepl_poke_next(struct ktrepl_poke *poke)
 {
-	int i;
-
-	if (unlikely(ktrepl_info->sync_copies && !poke->synced))
+	if (unlikely(ktrepl_info->sync_copies && poke->synced != poke->nr))
 		ktrepl_broken("caches were not maintained for a copy");
-	if (unlikely(!ktrepl_poke_equal(poke)) && ktrepl_poke_again(poke))
-		return true;
-	poke->again = false;
-	poke->synced = false;
-
-	while (++poke->nid < ktrepl_nr_nodes) {
-		bool found = false;
-
-		for (i = 0; i < 2; i++) {
-			struct page *copy = NULL;
-
-			if (poke->set[i])
-				copy = ktrepl_set_copy(poke->set[i], poke->nid,
-						       poke->index[i]);
-			found |= !!copy;
-			/*
-			 * Only one page of the two may have a copy here; the
-			 * same bytes go to the other's master once more.
-			 */
-			poke->pages[i] = copy ?: poke->master[i];
-		}
-		if (found)
-			return true;
-	}
-	return false;
+	poke->synced = 0;
+	ktrepl_poke_check(poke);
+	if (!poke->again)
+		ktrepl_poke_fill(poke);
+	return poke->nr;
 }
 
 NOKPROBE_SYMBOL(__ktrepl_poke_next);
@@ -170,7 +191,7 @@ NOKPROBE_SYMBOL(__ktrepl_poke_next);
 void ktrepl_poke_pages(void *addr, const void *src, size_t len)
 {
 	struct ktrepl_poke poke = { };
-	unsigned int off;
+	unsigned int off, t;
 	size_t part;
 
 	lockdep_assert_held(&text_mutex);
@@ -178,11 +199,13 @@ void ktrepl_poke_pages(void *addr, const void *src, size_t len)
 	for (; len; addr += part, src += part, len -= part) {
 		off = offset_in_page(addr);
 		part = min_t(size_t, len, PAGE_SIZE - off);
-		poke.pages[0] = ktrepl_master_page((unsigned long)addr);
+		poke.pages[0][0] = ktrepl_master_page((unsigned long)addr);
 		ktrepl_poke_first(&poke, (unsigned long)addr, part);
 		do {
-			arch_ktrepl_write(poke.pages[0], off, src, part);
-			poke.synced = true;
+			for (t = 0; t < poke.nr; t++)
+				arch_ktrepl_write(poke.pages[t][0], off, src,
+						  part);
+			poke.synced = poke.nr;
 		} while (ktrepl_poke_next(&poke));
 	}
 }

@@ -73,7 +73,7 @@ do {									\
 	if ((poke)->set[0]) {						\
 		sync_icache_aliases((unsigned long)(alias),		\
 				    (unsigned long)(alias) + (len));	\
-		(poke)->synced = true;					\
+		(poke)->synced++;					\
 	}								\
 } while (0)
 
