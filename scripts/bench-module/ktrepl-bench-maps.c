@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What kernel mappings that are nobody's text cost: vmalloc() and vfree(), and
+ * set_memory_ro() and set_memory_rw() of a page of vmalloc space.
+ *
+ * One line for each, printed when the module is loaded: the least and the mean
+ * of single calls on each CPU in turn, and the mean of all CPUs at once. Under
+ * -icount shift=0 the figures are instructions, of all CPUs together.
+ *
+ * Not a part of the kernel with ktrepl, so that one without it can be measured.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/atomic.h>
+#include <linux/cpu.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/mm.h>
+#include <linux/timex.h>
+#include <linux/vmalloc.h>
+#include <linux/workqueue.h>
+
+static unsigned int loops = 300;
+module_param(loops, uint, 0444);
+MODULE_PARM_DESC(loops, "calls on each CPU");
+
+static int (*bench_ro)(unsigned long addr, int pages);
+static int (*bench_rw)(unsigned long addr, int pages);
+
+static DEFINE_PER_CPU(void *, bench_page);
+static DEFINE_PER_CPU(struct work_struct, bench_work);
+
+static int bench_vmalloc(unsigned int pages)
+{
+	void *p = vmalloc(pages * PAGE_SIZE);
+
+	if (!p)
+		return -ENOMEM;
+	vfree(p);
+	return 0;
+}
+
+static int bench_vmalloc_1(void)
+{
+	return bench_vmalloc(1);
+}
+
+static int bench_vmalloc_64(void)
+{
+	return bench_vmalloc(64);
+}
+
+static int bench_set_memory(void)
+{
+	unsigned long addr = (unsigned long)raw_cpu_read(bench_page);
+
+	return bench_ro(addr, 1) ?: bench_rw(addr, 1);
+}
+
+struct bench {
+	const char *name;
+	int (*call)(void);
+	u64 min, sum, start, end;
+	atomic_t ready, done;
+	int err;
+};
+
+static struct bench benches[] = {
+	{ "vmalloc-1", bench_vmalloc_1 },
+	{ "vmalloc-64", bench_vmalloc_64 },
+	{ "set-memory", bench_set_memory },
+};
+
+static struct bench *bench_now;
+
+static long bench_alone(void *data)
+{
+	struct bench *b = data;
+	unsigned int i, warm = loops / 10 + 1;
+	u64 t;
+
+	for (i = 0; i < warm + loops && !b->err; i++) {
+		t = get_cycles();
+		b->err = b->call();
+		t = get_cycles() - t;
+		if (i < warm)
+			continue;
+		b->min = min(b->min, t);
+		b->sum += t;
+	}
+	return b->err;
+}
+
+/* From when the last CPU is ready to when the last has finished. */
+static void bench_with_others(struct work_struct *unused)
+{
+	struct bench *b = bench_now;
+	unsigned int i;
+
+	if (atomic_inc_return(&b->ready) == num_online_cpus())
+		b->start = get_cycles();
+	while (atomic_read(&b->ready) < num_online_cpus())
+		cpu_relax();
+	for (i = 0; i < loops && !b->err; i++)
+		b->err = b->call();
+	if (atomic_inc_return(&b->done) == num_online_cpus())
+		b->end = get_cycles();
+}
+
+static int bench_run(struct bench *b)
+{
+	unsigned int cpus = 0;
+	int cpu, err = 0;
+
+	b->min = U64_MAX;
+	for_each_online_cpu(cpu) {
+		err = err ?: work_on_cpu(cpu, bench_alone, b);
+		cpus++;
+	}
+	if (err)
+		return err;
+	bench_now = b;
+	for_each_online_cpu(cpu) {
+		INIT_WORK(per_cpu_ptr(&bench_work, cpu), bench_with_others);
+		queue_work_on(cpu, system_highpri_wq, per_cpu_ptr(&bench_work, cpu));
+	}
+	for_each_online_cpu(cpu)
+		flush_work(per_cpu_ptr(&bench_work, cpu));
+	if (b->err)
+		return b->err;
+	pr_info("call %s min %llu mean %llu together %llu\n", b->name, b->min,
+		b->sum / loops / cpus, (b->end - b->start) / loops / cpus);
+	return 0;
+}
+
+/* They are not exported; a probe that is never armed knows where they are. */
+static void *bench_find(const char *name)
+{
+	struct kprobe probe = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
+	void *found;
+
+	if (register_kprobe(&probe))
+		return NULL;
+	found = probe.addr;
+	unregister_kprobe(&probe);
+	return found;
+}
+
+static int __init bench_init(void)
+{
+	void **page;
+	int i, cpu, err = 0;
+
+	bench_ro = bench_find("set_memory_ro");
+	bench_rw = bench_find("set_memory_rw");
+	if (!bench_ro || !bench_rw)
+		return -ENOENT;
+
+	cpus_read_lock();
+	for_each_online_cpu(cpu) {
+		page = per_cpu_ptr(&bench_page, cpu);
+		*page = vmalloc(PAGE_SIZE);
+		if (!*page)
+			err = -ENOMEM;
+	}
+	cpus_read_unlock();
+	for (i = 0; i < ARRAY_SIZE(benches) && !err; i++)
+		err = bench_run(&benches[i]);
+	for_each_possible_cpu(cpu)
+		vfree(*per_cpu_ptr(&bench_page, cpu));
+	return err;
+}
+module_init(bench_init);
+
+static void __exit bench_exit(void)
+{
+}
+module_exit(bench_exit);
+
+MODULE_DESCRIPTION("Costs of vmalloc() and set_memory_ro()");
+MODULE_LICENSE("GPL");
