@@ -3,7 +3,7 @@
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
 
 .PHONY: help setup image run shell kunit suites stress power shortage debian static models
-.PHONY: check check-all again releases trixie bench clean
+.PHONY: check check-all again releases trixie bench latency clean
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -31,6 +31,7 @@ help:
 	@echo 'make releases  whether the overlay fits every release of the kernel in Debian 12 and 13'
 	@echo 'make trixie    make TARGET=run in a root of Debian 13'
 	@echo 'make bench     cost as instruction counts: not built, off, on'
+	@echo 'make latency   longest sections with interrupts off, or text_mutex held, in instructions'
 	@echo 'make clean     remove build/'
 	@echo
 	@echo 'ARCH=x86_64         architecture: x86_64, arm64, um (make kunit only)'
@@ -105,6 +106,9 @@ trixie:
 
 bench: setup
 	@scripts/bench
+
+latency: image
+	@scripts/latency
 
 clean:
 	rm -rf build
