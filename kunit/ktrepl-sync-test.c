@@ -614,7 +614,7 @@ static void ktrepl_sync_noprobe(struct kunit *test)
 #ifdef CONFIG_KPROBES
 	static const char *const names[] = {
 		"__ktrepl_poke_first", "__ktrepl_poke_next", "ktrepl_set_find",
-		"ktrepl_set_copy", "ktrepl_broken",
+		"ktrepl_broken",
 	};
 	int i;
 

@@ -88,6 +88,8 @@ const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 	u8 *marker = (u8 *)arch_ktrepl_marker;
 
 	info->refuse = ktrepl_refuse();
+	/* What a node's own entry of the root covers; vmalloc space is below. */
+	info->lowest = __START_KERNEL_map & PGDIR_MASK;
 	/* It is data: not to be taken for a jump past the ENDBR. */
 	OPTIMIZER_HIDE_VAR(marker);
 	info->marker = marker + ENDBR_INSN_SIZE + 4;

@@ -41,7 +41,7 @@ struct ktrepl_poke {
 	struct page *master[2];
 	struct ktrepl_set *set[2];
 	unsigned long index[2];
-	unsigned int offset, len;
+	unsigned int offset, len, span;
 	short nids[CONFIG_KTREPL_POKE_BATCH];
 	int nid;
 	unsigned int synced;
@@ -52,6 +52,9 @@ struct ktrepl_poke {
 #ifdef CONFIG_KTREPL
 
 DECLARE_STATIC_KEY_FALSE(ktrepl_key);
+
+/* Set before replication is on for the first time. */
+extern unsigned long ktrepl_lowest;
 
 void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 			 size_t len);
@@ -117,7 +120,7 @@ static __always_inline void ktrepl_sync_range(unsigned long start,
 					      unsigned long end)
 {
 	if (IS_ENABLED(CONFIG_HAVE_ARCH_KTREPL) &&
-	    static_branch_unlikely(&ktrepl_key))
+	    static_branch_unlikely(&ktrepl_key) && end > ktrepl_lowest)
 		__ktrepl_sync_range(start, end);
 }
 

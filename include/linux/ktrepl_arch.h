@@ -65,6 +65,9 @@ struct ktrepl_range {
  *		  must not meet two sizes of leaves with two physical addresses
  *		  at one address.  Stores that split a leaf of the master are
  *		  preceded by ktrepl_split_leaf()
+ * @lowest:	  [F7] no address below this one is mapped by tables of a node's
+ *		  own, nor is it of executable memory: changes of mappings there
+ *		  cost a comparison.  0 if there is no such bound
  * @fake_nodes:	  [F4] number of pretended nodes, for a port without NUMA;
  *		  0 for all others.  The master counts as being on node 0.
  */
@@ -75,6 +78,7 @@ struct ktrepl_arch_info {
 	void *marker;
 	bool sync_copies;
 	bool keep_leaves;
+	unsigned long lowest;
 	unsigned int fake_nodes;
 };
 

@@ -30,6 +30,8 @@
 DEFINE_MUTEX(ktrepl_mutex);
 
 const struct ktrepl_arch_info *ktrepl_info;
+struct ktrepl_set *ktrepl_image[KTREPL_MAX_RANGES];
+unsigned long ktrepl_lowest __read_mostly;
 
 /*
  * The node whose copies this CPU uses; NULL: the master.  Written on the CPU
@@ -559,14 +561,18 @@ static int ktrepl_start(void)
 	err = ktrepl_nodes_init();
 	if (err)
 		return err;
+	ktrepl_lowest = ktrepl_info->lowest;
 	for (i = 0; i < ktrepl_info->nr_ranges; i++) {
 		const struct ktrepl_range *r = &ktrepl_info->ranges[i];
 		struct ktrepl_set *set;
 
+		if (r->start < ktrepl_lowest)
+			return -EINVAL;
 		set = ktrepl_set_register(r->name, r->kind, r->start, r->end);
 		if (IS_ERR(set))
 			return PTR_ERR(set);
 		set->mapped = true;
+		ktrepl_image[i] = set;
 	}
 	return 0;
 }

@@ -365,7 +365,8 @@ static void ktrepl_exec_scan_set(struct ktrepl_set *set)
 	unsigned long i, nr = ktrepl_set_pages(set);
 	bool any = false;
 
-	if (ktrepl_exec_init_section(set))
+	/* Nobody would tell of changes. */
+	if (set->start < ktrepl_lowest || ktrepl_exec_init_section(set))
 		return;
 	ktrepl_exec_prepare(set);
 	for (i = 0; i < nr; i++) {

@@ -174,6 +174,24 @@ static inline unsigned long ktrepl_set_index(const struct ktrepl_set *set,
 	return (addr - set->start) >> PAGE_SHIFT;
 }
 
+/**
+ * ktrepl_set_copy - the copy of one page on a node
+ * @set:   the set
+ * @nid:   the node
+ * @index: page within the set
+ *
+ * Context: text_mutex, arch_ktrepl_lock() or ktrepl_mutex held, or the only
+ * running CPU.
+ * Return: the copy, or NULL if the node uses the master.
+ */
+static __always_inline struct page *
+ktrepl_set_copy(const struct ktrepl_set *set, int nid, unsigned long index)
+{
+	struct page **pages = READ_ONCE(set->copy[nid]);
+
+	return pages ? READ_ONCE(pages[index]) : NULL;
+}
+
 /* core.c: life cycle */
 enum ktrepl_state {
 	KTREPL_BOOTING,		/* parameters are only remembered */
@@ -189,6 +207,8 @@ extern enum ktrepl_state ktrepl_state;
 
 extern struct mutex ktrepl_mutex;
 extern const struct ktrepl_arch_info *ktrepl_info;
+/* By range of ktrepl_info. */
+extern struct ktrepl_set *ktrepl_image[KTREPL_MAX_RANGES];
 extern struct list_head ktrepl_sets;
 
 #define KTREPL_NODES_LEN 256
@@ -293,8 +313,6 @@ bool ktrepl_set_array(struct ktrepl_set *set, struct ktrepl_node *node);
 unsigned long ktrepl_set_missing(struct ktrepl_set *set, int nid);
 void ktrepl_set_retire(struct ktrepl_set *set, int nid, unsigned long index);
 void ktrepl_set_depopulate(struct ktrepl_set *set, int nid);
-struct page *ktrepl_set_copy(const struct ktrepl_set *set, int nid,
-			     unsigned long index);
 
 /* verify.c */
 

@@ -30,24 +30,41 @@ static void ktrepl_poke_fill(struct ktrepl_poke *poke)
 {
 	unsigned int max = poke->len > KTREPL_PIECE ? 1 :
 			   CONFIG_KTREPL_POKE_BATCH;
-	struct page *copy[2];
-	int i, nid;
+	struct page *copy;
+	unsigned int i;
+	int nid;
 
-	for (; poke->nid < ktrepl_nr_nodes && poke->nr < max; poke->nid++) {
-		nid = poke->nid;
-		for (i = 0; i < 2; i++)
-			copy[i] = poke->set[i] ?
-				  ktrepl_set_copy(poke->set[i], nid,
-						  poke->index[i]) : NULL;
-		if (!copy[0] && !copy[1])
-			continue;
-		for (i = 0; i < 2; i++)
-			poke->pages[poke->nr][i] = copy[i] ?: poke->master[i];
-		poke->nids[poke->nr++] = nid;
+	for (nid = poke->nid; nid < ktrepl_nr_nodes && poke->nr < max; nid++) {
+		bool found = false;
+
+		for (i = 0; i < poke->span; i++) {
+			copy = poke->set[i] ?
+			       ktrepl_set_copy(poke->set[i], nid,
+					       poke->index[i]) : NULL;
+			found |= !!copy;
+			poke->pages[poke->nr][i] = copy ?: poke->master[i];
+		}
+		if (found)
+			poke->nids[poke->nr++] = nid;
 	}
+	poke->nid = nid;
 }
 
 NOKPROBE_SYMBOL(ktrepl_poke_fill);
+
+/* Most pokes go to the image, whose sets stay. */
+static struct ktrepl_set *ktrepl_poke_set(unsigned long page)
+{
+	const struct ktrepl_range *r = ktrepl_info->ranges;
+	unsigned int i;
+
+	for (i = 0; i < ktrepl_info->nr_ranges; i++)
+		if (page - r[i].start < r[i].end - r[i].start)
+			return ktrepl_image[i];
+	return ktrepl_set_find(page);
+}
+
+NOKPROBE_SYMBOL(ktrepl_poke_set);
 
 /*
  * May run under kgdb with all other CPUs stopped: no locks, no allocation.  A
@@ -57,20 +74,21 @@ NOKPROBE_SYMBOL(ktrepl_poke_fill);
 void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 			 size_t len)
 {
-	int i;
+	unsigned int i;
 
 	poke->offset = offset_in_page(addr);
 	poke->len = len;
+	poke->span = poke->offset + len > PAGE_SIZE ? 2 : 1;
 	poke->nids[0] = NUMA_NO_NODE;
 	poke->nid = 0;
 	poke->synced = 0;
 	poke->again = false;
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < poke->span; i++) {
 		unsigned long page = (addr & PAGE_MASK) + i * PAGE_SIZE;
 
 		poke->master[i] = poke->pages[0][i];
 		if (poke->master[i])
-			poke->set[i] = ktrepl_set_find(page);
+			poke->set[i] = ktrepl_poke_set(page);
 		if (!poke->set[i])
 			continue;
 		poke->index[i] = ktrepl_set_index(poke->set[i], page);
@@ -85,36 +103,32 @@ void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 
 NOKPROBE_SYMBOL(__ktrepl_poke_first);
 
-/* The part of a poke that lies in one of its two pages. */
-static unsigned int ktrepl_poke_part(const struct ktrepl_poke *poke, int i,
-				     unsigned int *off)
+/* The part of a poke that lies in one of its pages. */
+static __always_inline unsigned int
+ktrepl_poke_part(const struct ktrepl_poke *poke, unsigned int i,
+		 unsigned int *off)
 {
-	unsigned int first = min_t(unsigned int, poke->len,
-				   PAGE_SIZE - poke->offset);
+	unsigned int first = poke->span == 1 ? poke->len :
+			     PAGE_SIZE - poke->offset;
 
 	*off = i ? 0 : poke->offset;
 	return i ? poke->len - first : first;
 }
 
-NOKPROBE_SYMBOL(ktrepl_poke_part);
-
 /* Is a target that has just been written the same as the master? */
-static bool ktrepl_poke_equal(const struct ktrepl_poke *poke, unsigned int t)
+static __always_inline bool ktrepl_poke_equal(const struct ktrepl_poke *poke,
+					      unsigned int t)
 {
-	unsigned int off, len;
-	int i;
+	unsigned int off, len, i;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < poke->span; i++) {
 		len = ktrepl_poke_part(poke, i, &off);
-		if (len && poke->pages[t][i] != poke->master[i] &&
-		    memcmp(page_address(poke->pages[t][i]) + off,
+		if (memcmp(page_address(poke->pages[t][i]) + off,
 			   page_address(poke->master[i]) + off, len))
 			return false;
 	}
 	return true;
 }
-
-NOKPROBE_SYMBOL(ktrepl_poke_equal);
 
 static void ktrepl_poke_report(const struct ktrepl_poke *poke, unsigned int t)
 {
@@ -124,9 +138,9 @@ static void ktrepl_poke_report(const struct ktrepl_poke *poke, unsigned int t)
 	unsigned int off, len, i, n;
 	const u8 *want, *found;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < poke->span; i++) {
 		len = ktrepl_poke_part(poke, i, &off);
-		if (!len || poke->pages[t][i] == poke->master[i])
+		if (poke->pages[t][i] == poke->master[i])
 			continue;
 		want = page_address(poke->master[i]) + off;
 		found = page_address(poke->pages[t][i]) + off;
@@ -155,7 +169,8 @@ static void ktrepl_poke_check(struct ktrepl_poke *poke)
 	unsigned int t, nr = 0;
 
 	for (t = 0; t < poke->nr; t++) {
-		if (likely(ktrepl_poke_equal(poke, t)))
+		if (poke->nids[t] == NUMA_NO_NODE ||
+		    likely(ktrepl_poke_equal(poke, t)))
 			continue;
 		ktrepl_poke_report(poke, t);
 		memmove(poke->pages[nr], poke->pages[t], sizeof(*poke->pages));

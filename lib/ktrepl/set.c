@@ -228,26 +228,6 @@ struct ktrepl_set *ktrepl_set_next(unsigned long *addr, unsigned long last)
 }
 
 /**
- * ktrepl_set_copy - the copy of one page on a node
- * @set:   the set
- * @nid:   the node
- * @index: page within the set
- *
- * Context: text_mutex, arch_ktrepl_lock() or ktrepl_mutex held, or the only
- * running CPU.
- * Return: the copy, or NULL if the node uses the master.
- */
-struct page *ktrepl_set_copy(const struct ktrepl_set *set, int nid,
-			     unsigned long index)
-{
-	struct page **pages = READ_ONCE(set->copy[nid]);
-
-	return pages ? READ_ONCE(pages[index]) : NULL;
-}
-
-NOKPROBE_SYMBOL(ktrepl_set_copy);
-
-/**
  * ktrepl_set_array - have a node's copies of a set listed
  * @set:  the set
  * @node: the node
