@@ -1028,7 +1028,7 @@ bool ktrepl_leaf_is_split(const struct ktrepl_node *node, unsigned long addr)
 
 /**
  * ktrepl_leaf_split - have a node map a large leaf of the master by small ones
- * @node: the node, whose root no CPU has loaded yet
+ * @node: the node; detached, if there are CPUs on its root
  * @addr: kernel address
  *
  * For when not all of it can have copies that adjoin.
@@ -1055,6 +1055,9 @@ bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr)
 	table = ktrepl_table_alloc(node);
 	if (!table)
 		return false;
+	/* No CPU sees the leaf's size change. */
+	if (node->live)
+		ktrepl_node_detach(node);
 	pmd_populate_kernel(&init_mm, &new, table);
 	/* Filled by the sync below, and by that of any other change of @m. */
 	flags = ktrepl_sync_lock(&pt_flags);
@@ -1208,7 +1211,7 @@ int ktrepl_node_install(struct ktrepl_node *node)
 /**
  * ktrepl_node_cover - have a node map an address by a PTE table of its own
  * @node: the node, with a root that CPUs may have loaded
- * @addr: kernel address, mapped by a small leaf and kept so
+ * @addr: kernel address of a set, whose leaves keep their size
  *
  * Context: Process context, ktrepl_mutex held.
  * Return: false if there is no memory for the tables.

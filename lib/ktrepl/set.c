@@ -281,16 +281,14 @@ static bool ktrepl_reserve(struct ktrepl_set *set, struct ktrepl_node *node,
 }
 
 /*
- * Has a node a table for leaves of its own there?  A live node gets one that
- * was not to be had before.
+ * Has a node a table for leaves of its own there?  It gets one that was not to
+ * be had when the node was built.
  */
 static bool ktrepl_reserve_table(struct ktrepl_set *set,
 				 struct ktrepl_node *node, unsigned long addr)
 {
-	if (!set->mapped)
-		return true;
-	return node->live ? ktrepl_node_cover(node, addr) :
-			    ktrepl_leaf_private(node, addr);
+	return !set->mapped ||
+	       (node->root && ktrepl_node_cover(node, addr));
 }
 
 /* How many pages of a part of a set have a copy on a node? */
@@ -309,15 +307,14 @@ static unsigned long ktrepl_set_copies(const struct ktrepl_set *set, int nid,
 static bool ktrepl_reserve_small(struct ktrepl_set *set,
 				 struct ktrepl_node *node, unsigned long addr)
 {
-	if (!set->mapped || ktrepl_leaf_is_split(node, addr))
-		return true;
-	return !node->live && ktrepl_leaf_split(node, addr);
+	return !set->mapped || ktrepl_leaf_is_split(node, addr) ||
+	       (!node->starved && ktrepl_leaf_split(node, addr));
 }
 
 /*
  * The part of a leaf that lies in the set.  Where there is no memory in one
  * piece, or not all of the leaf is in the set, an architecture may allow for
- * small leaves in its place on the node; but not while CPUs are on it.
+ * small leaves in its place on the node.  All CPUs leave it before.
  */
 static bool ktrepl_reserve_leaf(struct ktrepl_set *set,
 				struct ktrepl_node *node, struct page **fresh,
