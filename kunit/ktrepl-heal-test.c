@@ -345,6 +345,16 @@ static void ktrepl_heal_retire(struct kunit *test)
 	ktrepl_heal_expect_whole(test);
 }
 
+/* As after another boot.  Replication that is on, by mistake, stays on. */
+static void ktrepl_heal_mend(void)
+{
+	mutex_lock(&ktrepl_mutex);
+	WRITE_ONCE(ktrepl_broken_why, NULL);
+	if (ktrepl_state == KTREPL_BROKEN)
+		WRITE_ONCE(ktrepl_state, KTREPL_OFF);
+	mutex_unlock(&ktrepl_mutex);
+}
+
 /* What is broken stays so, whoever switches meanwhile. */
 static void ktrepl_heal_broken(struct kunit *test)
 {
@@ -354,10 +364,7 @@ static void ktrepl_heal_broken(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_state, KTREPL_BROKEN);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
 
-	mutex_lock(&ktrepl_mutex);
-	WRITE_ONCE(ktrepl_broken_why, NULL);
-	WRITE_ONCE(ktrepl_state, KTREPL_OFF);
-	mutex_unlock(&ktrepl_mutex);
+	ktrepl_heal_mend();
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 
 	/* While it is on, the work item sees to it. */
@@ -365,10 +372,7 @@ static void ktrepl_heal_broken(struct kunit *test)
 	ktrepl_heal_kick();
 	ktrepl_heal_flush();
 	KUNIT_EXPECT_EQ(test, ktrepl_state, KTREPL_BROKEN);
-	mutex_lock(&ktrepl_mutex);
-	WRITE_ONCE(ktrepl_broken_why, NULL);
-	WRITE_ONCE(ktrepl_state, KTREPL_OFF);
-	mutex_unlock(&ktrepl_mutex);
+	ktrepl_heal_mend();
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 }
 
