@@ -3,7 +3,8 @@
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
 
 .PHONY: help setup image run shell kunit suites stress power shortage debian static models
-.PHONY: check check-all again releases trixie bench latency clean
+.PHONY: check check-all again releases trixie latency clean
+.PHONY: bench bench-gate bench-history
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -31,6 +32,8 @@ help:
 	@echo 'make releases  whether the overlay fits every release of the kernel in Debian 12 and 13'
 	@echo 'make trixie    make TARGET=run in a root of Debian 13'
 	@echo 'make bench     cost as instruction counts: not built, off, on'
+	@echo 'make bench-gate  fail where a call costs 0.5 % more than scripts/bench-counts has it'
+	@echo 'make bench-history  plot these counts over the commits that changed them'
 	@echo 'make latency   longest sections with interrupts off, or text_mutex held, in instructions'
 	@echo 'make clean     remove build/'
 	@echo
@@ -106,6 +109,13 @@ trixie:
 
 bench: setup
 	@scripts/bench
+
+bench-gate: image
+	@scripts/bench gate
+
+bench-history:
+	@scripts/install python3-matplotlib
+	@scripts/bench-counts/history
 
 latency: image
 	@scripts/latency

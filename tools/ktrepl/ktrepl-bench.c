@@ -3,8 +3,8 @@
  * ktrepl-bench - what system calls cost, one call at a time
  *
  * Under -icount shift=0 a tick of the timer is an instruction. Single calls are
- * measured, many of them, and minimum, median and mode reported: averages would
- * pick up timer interrupts.
+ * measured, many of them. The mean has the timer interrupts in it that came in
+ * meanwhile; minimum, median and mode have not.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -38,7 +38,7 @@ struct bench {
 };
 
 struct result {
-	u64 min, median, mode, mode_share;	/* share in per cent */
+	u64 min, mean, median, mode, mode_share;	/* share in per cent */
 	unsigned int calls;
 };
 
@@ -381,6 +381,7 @@ static int u64_compare(const void *a, const void *b)
 static void evaluate(u64 *v, unsigned int n, struct result *r)
 {
 	unsigned int i, run = 0, best = 0;
+	u64 sum = 0;
 
 	qsort(v, n, sizeof(*v), u64_compare);
 	r->calls = n;
@@ -388,12 +389,14 @@ static void evaluate(u64 *v, unsigned int n, struct result *r)
 	r->median = v[n / 2];
 	r->mode = v[0];
 	for (i = 0; i < n; i++) {
+		sum += v[i];
 		run = i && v[i] == v[i - 1] ? run + 1 : 1;
 		if (run > best) {
 			best = run;
 			r->mode = v[i];
 		}
 	}
+	r->mean = sum / n;
 	r->mode_share = 100ULL * best / n;
 }
 
@@ -439,13 +442,14 @@ static const char *replication(void)
 static void print_result(const struct bench *b, const struct result *r)
 {
 	if (!json) {
-		printf("%-16s %10llu %10llu %10llu %5llu%% %8u  %s\n", b->name,
-		       r->min, r->median, r->mode, r->mode_share, r->calls,
-		       b->help);
+		printf("%-16s %10llu %10llu %10llu %10llu %5llu%% %8u  %s\n",
+		       b->name, r->min, r->mean, r->median, r->mode,
+		       r->mode_share, r->calls, b->help);
 		return;
 	}
 	json_open(b->name, '{');
 	json_u64("min", r->min);
+	json_u64("mean", r->mean);
 	json_u64("median", r->median);
 	json_u64("mode", r->mode);
 	json_u64("mode_percent", r->mode_share);
@@ -458,8 +462,8 @@ static void print_start(void)
 	if (!json) {
 		printf("cpu %d, timer %s, replication: %s\n", cpu, TIMER_NAME,
 		       replication());
-		printf("%-16s %10s %10s %10s %6s %8s\n", "call", "min",
-		       "median", "mode", "share", "calls");
+		printf("%-16s %10s %10s %10s %10s %6s %8s\n", "call", "min",
+		       "mean", "median", "mode", "share", "calls");
 		return;
 	}
 	json_open(NULL, '{');
