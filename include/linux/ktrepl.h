@@ -221,7 +221,11 @@ void ktrepl_object_free(struct ktrepl_object *obj);
 #else /* !CONFIG_KTREPL */
 
 static inline void ktrepl_poke_first(struct ktrepl_poke *poke,
-				     unsigned long addr, size_t len) { }
+				     unsigned long addr, size_t len)
+{
+	poke->nr = 1;
+}
+
 static inline bool ktrepl_poke_next(struct ktrepl_poke *poke) { return false; }
 static inline void ktrepl_sync_range(unsigned long start, unsigned long end) { }
 static inline void ktrepl_split_leaf(unsigned long addr) { }
