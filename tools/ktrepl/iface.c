@@ -28,6 +28,7 @@ static const char * const root_names[KTR_NR_ROOT_COUNTERS] = {
 	[KTR_ROOTS_MADE]	= "roots_made",
 	[KTR_ROOTS_RECLAIMED]	= "roots_reclaimed",
 	[KTR_ROOTS_MISSED]	= "roots_missed",
+	[KTR_ROOTS_MOVED]	= "roots_moved",
 };
 
 static const struct {

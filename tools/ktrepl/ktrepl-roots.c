@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ktrepl-roots - what node roots cost, and whether they are given back
+ * ktrepl-roots - which processes have node roots, and whether they are given back
  *
- * Starts many processes that each run on a CPU of two nodes and then sleep, and
- * follows the counters of the roots: at the peak, when idle ones should have
- * been reclaimed, after memory pressure, and when the processes are gone.
+ * Starts many processes that each stay on one node, first asleep and then running,
+ * and then some that each have threads running on two nodes at once, and follows the
+ * counters of node roots until all are gone.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,8 +24,9 @@
 
 enum phase {
 	PHASE_BEFORE,
-	PHASE_PEAK,
 	PHASE_IDLE,
+	PHASE_RUNNING,
+	PHASE_TWO,
 	PHASE_PRESSURE,
 	PHASE_AFTER,
 	NR_PHASES
@@ -31,8 +34,9 @@ enum phase {
 
 static const char * const phase_name[NR_PHASES] = {
 	[PHASE_BEFORE]		= "before",
-	[PHASE_PEAK]		= "peak",
 	[PHASE_IDLE]		= "idle",
+	[PHASE_RUNNING]		= "running",
+	[PHASE_TWO]		= "two nodes",
 	[PHASE_PRESSURE]	= "pressure",
 	[PHASE_AFTER]		= "after",
 };
@@ -44,31 +48,30 @@ struct sample {
 
 static struct sample sample[NR_PHASES];
 static struct machine machine;
-static unsigned int nr_processes = 2000;
-static unsigned int idle_s = 15, settle_s = 10;
-static unsigned int slack = 32;		/* roots of others that come and go */
-static bool json, keep_all;
+static unsigned int nr_one = 2000, nr_two = 200;
+static unsigned int settle_s = 20;
+static unsigned int slack = 8;		/* roots of others that come and go */
+static bool json;
 static pid_t *child;
 static unsigned int nr_children;
+static volatile int *running;		/* shared: may the processes run? */
 
 static const char usage[] =
 "Usage: ktrepl-roots [OPTION]...\n"
-"Start processes that each run on two nodes and then sleep; print the counters\n"
-"of node roots before, at the peak, when idle, after memory pressure and when\n"
-"the processes are gone. Replication is switched on if it is not.\n"
+"Start processes that stay on one node, asleep and running, and processes with\n"
+"threads on two nodes; print the counters of node roots at each step, after memory\n"
+"pressure and when the processes are gone. Replication is switched on if it is not.\n"
 "\n"
-"  -p, --processes=N   how many (2000)\n"
-"  -i, --idle=SECONDS  how long idle roots may take to be reclaimed (15)\n"
-"  -t, --settle=SECONDS  the same after pressure and at the end (10)\n"
-"  -l, --slack=N       roots more than before that do not count (32)\n"
-"  -k, --keep          roots need not be reclaimed while processes live\n"
+"  -p, --processes=N   how many on one node (2000)\n"
+"  -2, --two=N         how many on two nodes (200)\n"
+"  -t, --settle=SECONDS  how long roots may take to be given back (20)\n"
+"  -l, --slack=N       roots that do not count (8)\n"
 "  -j, --json          print the samples as JSON\n"
 "  -h, --help          print this help\n"
 "  -V, --version       print the version\n"
 "\n"
-"Checks: every process gets roots, unless they are counted as missed; idleness\n"
-"and pressure together give at least half of them back; none is left when the\n"
-"processes are gone.\n"
+"Checks: processes on one node get no roots, those on two nodes one each; pressure\n"
+"gives back those that are not in use; none is left when the processes are gone.\n"
 "\n"
 EXIT_CODES_HELP;
 
@@ -117,49 +120,87 @@ static void wait_for_live(enum phase phase, u64 enough, unsigned int seconds)
 
 /* === Processes =========================================================== */
 
-static void visit(int cpu)
+/* In the child: stay on one node, run when told to. */
+static void __noreturn one_run(unsigned int i, int ready)
 {
-	struct utsname uts;
-
-	if (run_on_cpu(cpu) || uname(&uts) || getppid() < 0)
+	if (run_on_cpu(machine_cpu(&machine, i, i)) || write(ready, "", 1) != 1)
 		_exit(EXIT_FAILED);
+	close(ready);
+	while (!*running)
+		pause();
+	for (;;)
+		sched_yield();
 }
 
-/* In the child: see two nodes, say so, sleep for ever. */
-static void __noreturn child_run(unsigned int i, int ready)
+#define TWO_TURNS 200
+
+static pthread_barrier_t two_started;
+
+/* A thread that runs for a while on a CPU of its own node. */
+static void *two_thread(void *cpu)
 {
-	visit(machine_cpu(&machine, i, i));
-	visit(machine_cpu(&machine, i + 1, i));
-	if (write(ready, "", 1) != 1)
+	unsigned int i;
+
+	if (run_on_cpu(*(int *)cpu))
+		_exit(EXIT_FAILED);
+	pthread_barrier_wait(&two_started);
+	for (i = 0; i < TWO_TURNS; i++)
+		sched_yield();
+	return NULL;
+}
+
+/* In the child: run on two nodes at once, say so, sleep for ever. */
+static void __noreturn two_run(unsigned int i, int ready)
+{
+	int cpu[2] = { machine_cpu(&machine, i, i),
+		       machine_cpu(&machine, i + 1, i) };
+	pthread_t thread;
+
+	if (pthread_barrier_init(&two_started, NULL, 2) ||
+	    pthread_create(&thread, NULL, two_thread, &cpu[1]))
+		_exit(EXIT_FAILED);
+	two_thread(&cpu[0]);
+	if (pthread_join(thread, NULL) || write(ready, "", 1) != 1)
 		_exit(EXIT_FAILED);
 	close(ready);
 	for (;;)
 		pause();
 }
 
-static void start_processes(void)
+static void start_processes(unsigned int nr, void (*run)(unsigned int, int))
 {
+	unsigned int i;
 	int ready[2];
 	char byte;
 
-	child = xcalloc(nr_processes, sizeof(*child));
 	if (pipe(ready))
 		die(EXIT_FAILED, "pipe: %s", strerror(errno));
-	for (nr_children = 0; nr_children < nr_processes; nr_children++) {
+	for (i = 0; i < nr; i++) {
 		child[nr_children] = fork();
 		if (!child[nr_children])
-			child_run(nr_children, ready[1]);
+			run(i, ready[1]);
 		if (child[nr_children] < 0) {
-			fail("fork: %s after %u processes", strerror(errno),
-			     nr_children);
+			fail("fork: %s after %u processes", strerror(errno), i);
 			break;
 		}
+		nr_children++;
 		/* One at a time: the machine is not to run out of CPU. */
 		while (read(ready[0], &byte, 1) < 0 && errno == EINTR)
 			;
 	}
 	close(ready[0]);
 	close(ready[1]);
+}
+
+/* Wakes all of them up, and lets them run for some seconds. */
+static void run_processes(void)
+{
+	unsigned int i;
+
+	*running = 1;
+	for (i = 0; i < nr_children; i++)
+		kill(child[i], SIGCONT);
+	sleep_ms(5000);
 }
 
 static void kill_processes(void)
@@ -175,27 +216,33 @@ static void kill_processes(void)
 		else if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
 			fail("process %u died early", i);
 	}
+	nr_children = 0;
 }
 
 /* === Checks ============================================================== */
 
+static u64 more(enum phase phase)
+{
+	u64 before = live(PHASE_BEFORE);
+
+	return live(phase) > before ? live(phase) - before : 0;
+}
+
 static void check(void)
 {
-	u64 before = live(PHASE_BEFORE), peak = live(PHASE_PEAK);
-	u64 *b = sample[PHASE_BEFORE].roots, *p = sample[PHASE_PEAK].roots;
-	u64 made = p[KTR_ROOTS_MADE] - b[KTR_ROOTS_MADE];
-	u64 missed = p[KTR_ROOTS_MISSED] - b[KTR_ROOTS_MISSED];
+	enum phase phase;
 
-	if (made + missed < nr_children)
-		fail("%u processes on two nodes made only %llu roots and missed %llu",
-		     nr_children, made, missed);
-	if (!keep_all && peak > before + slack &&
-	    live(PHASE_PRESSURE) > before + (peak - before) / 2)
-		fail("of %llu roots, %llu are still live after idleness and pressure",
-		     peak, live(PHASE_PRESSURE));
-	if (live(PHASE_AFTER) > before + slack)
-		fail("%llu roots are left, %llu were there before",
-		     live(PHASE_AFTER), before);
+	for (phase = PHASE_IDLE; phase <= PHASE_RUNNING; phase++)
+		if (more(phase) > slack)
+			fail("%s: %u processes on one node have %llu roots",
+			     phase_name[phase], nr_one, more(phase));
+	if (more(PHASE_TWO) + slack < nr_two || more(PHASE_TWO) > nr_two + slack)
+		fail("%u processes on two nodes have %llu roots", nr_two,
+		     more(PHASE_TWO));
+	for (phase = PHASE_PRESSURE; phase <= PHASE_AFTER; phase++)
+		if (more(phase) > slack)
+			fail("%s: %llu roots are left", phase_name[phase],
+			     more(phase));
 }
 
 /* === Output ============================================================== */
@@ -215,9 +262,8 @@ static void print_text(void)
 		printf(" %12llu %12llu\n", sample[i].pgtbls_kb,
 		       sample[i].free_kb);
 	}
-	printf("%u processes on %zu nodes; %s: %u failures\n", nr_children,
-	       machine.nr < 2 ? machine.nr : 2,
-	       fail_count() ? "FAILED" : "passed", fail_count());
+	printf("%u processes on one node, %u on two; %s: %u failures\n", nr_one,
+	       nr_two, fail_count() ? "FAILED" : "passed", fail_count());
 }
 
 static void print_json(void)
@@ -225,7 +271,8 @@ static void print_json(void)
 	int i, c;
 
 	json_open(NULL, '{');
-	json_u64("processes", nr_children);
+	json_u64("processes", nr_one);
+	json_u64("two_nodes", nr_two);
 	json_u64("nodes_with_cpus", machine.nr);
 	for (i = 0; i < NR_PHASES; i++) {
 		json_open(phase_name[i], '{');
@@ -245,10 +292,9 @@ static void parse_options(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "processes", required_argument, NULL, 'p' },
-		{ "idle", required_argument, NULL, 'i' },
+		{ "two", required_argument, NULL, '2' },
 		{ "settle", required_argument, NULL, 't' },
 		{ "slack", required_argument, NULL, 'l' },
-		{ "keep", no_argument, NULL, 'k' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
@@ -256,18 +302,15 @@ static void parse_options(int argc, char **argv)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "p:i:t:l:kjhV", options, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, "p:2:t:l:jhV", options, NULL)) >= 0) {
 		if (c == 'p')
-			nr_processes = opt_number("--processes", optarg, 1,
-						  1000000);
-		else if (c == 'i')
-			idle_s = opt_number("--idle", optarg, 0, 1 << 30);
+			nr_one = opt_number("--processes", optarg, 1, 1000000);
+		else if (c == '2')
+			nr_two = opt_number("--two", optarg, 1, 1000000);
 		else if (c == 't')
 			settle_s = opt_number("--settle", optarg, 0, 1 << 30);
 		else if (c == 'l')
 			slack = opt_number("--slack", optarg, 0, 1 << 30);
-		else if (c == 'k')
-			keep_all = true;
 		else if (c == 'j')
 			json = true;
 		else if (c == 'h')
@@ -279,6 +322,12 @@ static void parse_options(int argc, char **argv)
 	}
 	if (optind < argc)
 		die_usage("'%s': no arguments are expected", argv[optind]);
+}
+
+/* SIGCONT is to end pause(). */
+static void nothing(int signal)
+{
+	(void)signal;
 }
 
 int main(int argc, char **argv)
@@ -299,10 +348,21 @@ int main(int argc, char **argv)
 		    strerror(-err));
 	kmsg_start();
 
+	child = xcalloc(nr_one + nr_two, sizeof(*child));
+	running = mmap(NULL, sizeof(*running), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (running == MAP_FAILED)
+		die(EXIT_FAILED, "mmap: %s", strerror(errno));
+	signal(SIGCONT, nothing);
+
 	take_sample(PHASE_BEFORE);
-	start_processes();
-	take_sample(PHASE_PEAK);
-	wait_for_live(PHASE_IDLE, live(PHASE_BEFORE) + slack, idle_s);
+	start_processes(nr_one, one_run);
+	take_sample(PHASE_IDLE);
+	run_processes();
+	take_sample(PHASE_RUNNING);
+	kill_processes();
+	start_processes(nr_two, two_run);
+	take_sample(PHASE_TWO);
 	err = write_text("/proc/sys/vm/drop_caches", "2");
 	if (err)
 		fail("drop_caches: %s", strerror(-err));

@@ -51,7 +51,7 @@ for o in "-r nothing" "-r keys:0" "-r keys:x" "-d 0" "-d x" "-i 0" "-x nothing" 
 	plain ktrepl-stress $o
 	expect "ktrepl-stress $o" 2 "" "Try 'ktrepl-stress --help'"
 done
-for o in "-p 0" "-p 10x" "-i -1"; do
+for o in "-p 0" "-p 10x" "-2 0" "-t -1"; do
 	# shellcheck disable=SC2086
 	plain ktrepl-roots $o
 	expect "ktrepl-roots $o" 2 "" "Try 'ktrepl-roots --help'"
