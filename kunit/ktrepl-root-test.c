@@ -5,9 +5,11 @@
  *	echo 1 > /sys/kernel/debug/kunit/ktrepl_root/run
  */
 
+#include <linux/completion.h>
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
+#include <linux/efi.h>
 #include <linux/irq_work.h>
 #include <linux/kgdb.h>
 #include <linux/kprobes.h>
@@ -21,6 +23,7 @@
 #include <linux/stop_machine.h>
 #include <linux/workqueue.h>
 
+#include <asm/cpufeature.h>
 #include <asm/pgalloc.h>
 #include <asm/text-patching.h>
 
@@ -142,10 +145,12 @@ static void ktrepl_root_kgdb(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, set_cpus_allowed_ptr(current, cpumask_of(0)), 0);
 	/* Nobody else pokes meanwhile. */
 	mutex_lock(&text_mutex);
-	raw_spin_lock_irqsave(&t->node->ready_lock, flags);
+	raw_spin_lock_irqsave(ktrepl_roots_lock(t->mm), flags);
+	raw_spin_lock(&t->node->ready_lock);
 	stop_one_cpu_nowait(t->cpu, ktrepl_root_kgdb_fn, &k, &work);
 	done = ktrepl_root_kgdb_wait(&k, 2000);
-	raw_spin_unlock_irqrestore(&t->node->ready_lock, flags);
+	raw_spin_unlock(&t->node->ready_lock);
+	raw_spin_unlock_irqrestore(ktrepl_roots_lock(t->mm), flags);
 	KUNIT_EXPECT_TRUE(test, ktrepl_root_kgdb_wait(&k, 10000));
 	mutex_unlock(&text_mutex);
 
@@ -157,33 +162,248 @@ static void ktrepl_root_kgdb(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, cpumask_empty(&t->node->missed));
 }
 
-/* === The root that is loaded ============================================= */
+/* === Where an mm lives =================================================== */
 
-/* [A2]: what is loaded is known while reclaim has taken the root away */
-static void ktrepl_root_loaded(struct kunit *test)
+/* A kthread that has an mm loaded on a CPU, or has come to use it there. */
+struct ktrepl_root_user {
+	struct mm_struct *mm;
+	struct task_struct *task;
+	unsigned int cpu;
+	struct completion ready;
+	pgd_t *cr3, *loaded;
+	bool local;		/* it executes text of its own node */
+	int nid;
+};
+
+static int ktrepl_root_use_fn(void *data)
+{
+	struct ktrepl_root_user *u = data;
+	unsigned long text = (unsigned long)ktrepl_info->marker;
+	struct ktrepl_walk w;
+
+	kthread_use_mm(u->mm);
+	local_irq_disable();
+	u->cr3 = arch_ktrepl_cpu_root();
+	u->loaded = ktrepl_loaded_pgd(u->mm);
+	u->nid = this_cpu_read(ktrepl_cpu_home)->nid;
+	u->local = ktrepl_walk(u->cr3, text, u->nid, &w) && !w.remote &&
+		page_to_nid(pfn_to_page(w.pfn)) == u->nid;
+	local_irq_enable();
+	complete(&u->ready);
+	/* Neither lazy nor idle, so that the mm stays loaded. */
+	while (!kthread_should_stop())
+		cond_resched();
+	kthread_unuse_mm(u->mm);
+	return 0;
+}
+
+/* On return the mm is loaded on the CPU, and is until ktrepl_root_unuse(). */
+static void ktrepl_root_use(struct kunit *test, struct ktrepl_root_user *u,
+			    struct mm_struct *mm, unsigned int cpu)
+{
+	struct task_struct *task;
+
+	u->mm = mm;
+	u->cpu = cpu;
+	init_completion(&u->ready);
+	task = kthread_create_on_cpu(ktrepl_root_use_fn, u, cpu, "ktrepl/%u");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	u->task = get_task_struct(task);
+	wake_up_process(task);
+	wait_for_completion(&u->ready);
+	KUNIT_EXPECT_PTR_EQ(test, u->cr3, (pgd_t *)__va(__pa(u->loaded)));
+	KUNIT_EXPECT_TRUE(test, u->local);
+}
+
+/* On return the CPU has the mm not even lazily. */
+static void ktrepl_root_unuse(struct kunit *test, struct ktrepl_root_user *u)
+{
+	struct mm_struct *other = mm_alloc();
+	struct ktrepl_root_user o;
+
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	kthread_stop(u->task);
+	put_task_struct(u->task);
+	ktrepl_root_use(test, &o, other, u->cpu);
+	kthread_stop(o.task);
+	put_task_struct(o.task);
+	mmput(other);
+}
+
+static bool ktrepl_root_leads(const struct mm_struct *mm, pgd_t *root)
+{
+	pgd_t *user = kernel_to_user_pgdp(mm->pgd);
+
+	return arch_ktrepl_root_top(mm->pgd) == arch_ktrepl_root_top(root) &&
+	       (!cpu_feature_enabled(X86_FEATURE_PTI) ||
+		arch_ktrepl_root_top(user) ==
+		arch_ktrepl_root_top(kernel_to_user_pgdp(root)));
+}
+
+/* Has a root an entry of the mm's own, in both halves? */
+static void ktrepl_root_expect(struct kunit *test, pgd_t *root, pgd_t *entry)
+{
+	unsigned int i = offset_in_page(entry) / sizeof(*entry);
+
+	KUNIT_EXPECT_EQ(test, pgd_val(root[i]), pgd_val(*entry));
+	if (cpu_feature_enabled(X86_FEATURE_PTI))
+		KUNIT_EXPECT_EQ(test, pgd_val(*kernel_to_user_pgdp(root + i)),
+				pgd_val(*kernel_to_user_pgdp(entry)));
+}
+
+/* Another CPU, with another node as its home. */
+static unsigned int ktrepl_root_other(struct kunit *test,
+				      struct ktrepl_node **node)
 {
 	struct ktrepl_root_test *t = test->priv;
-	bool before, during, own;
-	void *roots;
+	int cpu;
 
-	KUNIT_ASSERT_EQ(test, set_cpus_allowed_ptr(current,
-						   cpumask_of(t->cpu)), 0);
-	kthread_use_mm(t->mm);
-	local_irq_disable();
-	own = arch_ktrepl_cpu_root() == t->mm->pgd;
-	before = ktrepl_loaded_pgd(t->mm) == arch_ktrepl_cpu_root();
-	/* See ktrepl_root_unlink().  The root is too young for it. */
-	roots = t->mm->ktrepl_roots;
-	WRITE_ONCE(t->mm->ktrepl_roots, NULL);
-	during = ktrepl_loaded_pgd(t->mm) == arch_ktrepl_cpu_root();
-	WRITE_ONCE(t->mm->ktrepl_roots, roots);
-	local_irq_enable();
-	kthread_unuse_mm(t->mm);
-
-	KUNIT_EXPECT_FALSE(test, own);
-	KUNIT_EXPECT_TRUE(test, before);
-	KUNIT_EXPECT_TRUE(test, during);
+	for_each_online_cpu(cpu) {
+		*node = per_cpu(ktrepl_cpu_home, cpu);
+		if (*node && *node != t->node)
+			return cpu;
+	}
+	kunit_skip(test, "one node only has CPUs");
 }
+
+/* [T13]: an mm lives where it is used, without a root more, and moves once */
+static void ktrepl_root_home(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	struct ktrepl_root_user u;
+	struct ktrepl_node *node;
+	unsigned int cpu = ktrepl_root_other(test, &node);
+
+	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, ktrepl_master_root()));
+	ktrepl_root_use(test, &u, t->mm, t->cpu);
+	KUNIT_EXPECT_PTR_EQ(test, u.loaded, t->mm->pgd);
+	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, t->node->root));
+	ktrepl_root_unuse(test, &u);
+
+	ktrepl_root_use(test, &u, t->mm, cpu);
+	KUNIT_EXPECT_PTR_EQ(test, u.loaded, t->mm->pgd);
+	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, node->root));
+	ktrepl_root_unuse(test, &u);
+	KUNIT_EXPECT_EQ(test, ktrepl_roots_of(t->mm), 0);
+}
+
+/* Never walked: nobody uses addresses of the mm. */
+static void ktrepl_root_populate(struct mm_struct *mm, pgd_t *pgd, void *page)
+{
+	if (pgtable_l5_enabled())
+		pgd_populate(mm, pgd, page);
+	else
+		p4d_populate(mm, (p4d_t *)pgd, page);
+}
+
+/* Like free_pgd_range(), which has the same line behind it. */
+static void ktrepl_root_clear(struct mm_struct *mm, pgd_t *pgd)
+{
+	if (pgtable_l5_enabled())
+		pgd_clear(pgd);
+	else
+		p4d_clear((p4d_t *)pgd);
+	ktrepl_top_changed(mm, pgd);
+}
+
+/*
+ * [T4] [T5] [M3]: an mm that is on two nodes at once has one root more, with the
+ * user entries that it had before, and with those that it gets and loses
+ */
+static void ktrepl_root_two(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	void *page = (void *)get_zeroed_page(GFP_KERNEL);
+	pgd_t *early = t->mm->pgd + 1, *late = t->mm->pgd + 2;
+	struct ktrepl_root_user a, b;
+	struct ktrepl_node *node;
+	unsigned int cpu = ktrepl_root_other(test, &node), i;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	ktrepl_root_use(test, &a, t->mm, t->cpu);
+	ktrepl_root_populate(t->mm, early, page);
+	ktrepl_root_use(test, &b, t->mm, cpu);
+	KUNIT_EXPECT_PTR_EQ(test, a.loaded, t->mm->pgd);
+	KUNIT_EXPECT_PTR_NE(test, b.loaded, t->mm->pgd);
+	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, t->node->root));
+	KUNIT_EXPECT_EQ(test, ktrepl_roots_of(t->mm), 1);
+
+	KUNIT_EXPECT_NE(test, pgd_val(*early), 0);
+	ktrepl_root_expect(test, b.loaded, early);
+	ktrepl_root_populate(t->mm, late, page);
+	KUNIT_EXPECT_NE(test, pgd_val(*late), 0);
+	ktrepl_root_expect(test, b.loaded, late);
+	ktrepl_root_clear(t->mm, early);
+	ktrepl_root_clear(t->mm, late);
+	KUNIT_EXPECT_EQ(test, pgd_val(*late), 0);
+	ktrepl_root_expect(test, b.loaded, early);
+	ktrepl_root_expect(test, b.loaded, late);
+	free_page((unsigned long)page);
+
+	/* The first node has left: some time later the mm moves. */
+	ktrepl_root_unuse(test, &a);
+	ktrepl_root_unuse(test, &b);
+	msleep(1100);
+	ktrepl_root_use(test, &b, t->mm, cpu);
+	KUNIT_EXPECT_PTR_EQ(test, b.loaded, t->mm->pgd);
+	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, node->root));
+	/* Nobody is on the root, although the mm is in use there. */
+	for (i = 0; i < 100 && ktrepl_roots_of(t->mm); i++) {
+		ktrepl_roots_pressure();
+		msleep(50);
+	}
+	KUNIT_EXPECT_EQ(test, ktrepl_roots_of(t->mm), 0);
+	ktrepl_root_unuse(test, &b);
+}
+
+/* A root is not given back while a CPU is on it, however long that is. */
+static void ktrepl_root_busy(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	struct ktrepl_root_user a, b;
+	struct ktrepl_node *node;
+	unsigned int cpu = ktrepl_root_other(test, &node), i;
+
+	ktrepl_root_use(test, &a, t->mm, t->cpu);
+	ktrepl_root_use(test, &b, t->mm, cpu);
+	for (i = 0; i < 20; i++) {
+		ktrepl_roots_pressure();
+		msleep(20);
+	}
+	KUNIT_EXPECT_EQ(test, ktrepl_roots_of(t->mm), 1);
+	ktrepl_root_unuse(test, &a);
+	ktrepl_root_unuse(test, &b);
+}
+
+/* Switched off, no mm leads to a node; a CPU that parks is not on an mm's root. */
+static void ktrepl_root_leave(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	struct ktrepl_root_user u;
+
+	KUNIT_ASSERT_NE(test, t->cpu, 0);
+	ktrepl_root_use(test, &u, t->mm, t->cpu);
+	ktrepl_root_unuse(test, &u);
+	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, t->node->root));
+	KUNIT_ASSERT_EQ(test, remove_cpu(t->cpu), 0);
+	KUNIT_EXPECT_PTR_EQ(test, per_cpu(ktrepl_cpu_mm_root, t->cpu),
+			    ktrepl_master_root());
+	ktrepl_disable();
+	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, ktrepl_master_root()));
+	KUNIT_EXPECT_NULL(test, per_cpu(ktrepl_cpu_mm_root, t->cpu));
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+	KUNIT_EXPECT_EQ(test, add_cpu(t->cpu), 0);
+}
+
+/* [T15]: the mm of EFI runtime services stays as it is */
+static void ktrepl_root_fixed(struct kunit *test)
+{
+	if (!IS_ENABLED(CONFIG_EFI))
+		kunit_skip(test, "requires CONFIG_EFI");
+	KUNIT_EXPECT_TRUE(test, arch_ktrepl_root_fixed(&efi_mm));
+	KUNIT_EXPECT_FALSE(test, arch_ktrepl_root_fixed(current->active_mm));
+}
+
 
 /* === Spare roots ========================================================= */
 
@@ -229,7 +449,7 @@ static void ktrepl_root_pressure(struct kunit *test)
 
 	ktrepl_root_refill(t->node);
 	want = t->node->want_ready;
-	KUNIT_ASSERT_GE(test, want, 16);
+	KUNIT_ASSERT_GE(test, want, 8);
 	least = want;
 	ktrepl_roots_pressure();
 	for (i = 0; i < 800; i++) {
@@ -245,7 +465,7 @@ static void ktrepl_root_pressure(struct kunit *test)
 
 static unsigned int ktrepl_root_want(const struct ktrepl_node *node)
 {
-	return 16 + 4 * cpumask_weight(&node->cpus);
+	return 8 + 2 * cpumask_weight(&node->cpus);
 }
 
 /* A CPU that joins a node brings its share of the spare roots. */
@@ -263,7 +483,7 @@ static void ktrepl_root_join(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, add_cpu(t->cpu), 0);
 	/* Kicked by the CPU itself, which is online since then. */
 	ktrepl_test_refill(t->node);
-	KUNIT_EXPECT_EQ(test, before + 4, t->node->want_ready);
+	KUNIT_EXPECT_EQ(test, before + 2, t->node->want_ready);
 	KUNIT_EXPECT_EQ(test, ktrepl_root_want(t->node), t->node->want_ready);
 }
 
@@ -430,7 +650,11 @@ static void ktrepl_root_table(struct kunit *test)
 
 static struct kunit_case ktrepl_root_cases[] = {
 	KUNIT_CASE(ktrepl_root_kgdb),
-	KUNIT_CASE(ktrepl_root_loaded),
+	KUNIT_CASE(ktrepl_root_home),
+	KUNIT_CASE_SLOW(ktrepl_root_two),
+	KUNIT_CASE_SLOW(ktrepl_root_busy),
+	KUNIT_CASE_SLOW(ktrepl_root_leave),
+	KUNIT_CASE(ktrepl_root_fixed),
 	KUNIT_CASE(ktrepl_root_missed),
 	KUNIT_CASE_SLOW(ktrepl_root_pressure),
 	KUNIT_CASE_SLOW(ktrepl_root_join),

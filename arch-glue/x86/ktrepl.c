@@ -2,13 +2,15 @@
 /*
  * ktrepl glue for x86_64.
  *
- * The image lies in PGD entry 511, which no user mm changes.  A node root is a
- * copy of a root group (8 KiB with page table isolation: kernel half and user
- * half) in which this entry leads to the node's own tables.
+ * The image lies in PGD entry 511, which no user mm changes.  In the root group
+ * of an mm (8 KiB with page table isolation: kernel half and user half) this entry
+ * leads to the tables of a node.  A node root is a copy of a root group in which
+ * it leads to those of another one.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
 
+#include <linux/efi.h>
 #include <linux/ktrepl.h>
 #include <linux/ktrepl_arch.h>
 #include <linux/memory.h>
@@ -26,9 +28,6 @@
 #include <asm/sections.h>
 #include <asm/text-patching.h>
 #include <asm/tlbflush.h>
-
-/* The entry of a root table that is private to a node. */
-#define KTREPL_PGD_INDEX	pgd_index(__START_KERNEL_map)
 
 /* === Facts =============================================================== */
 
@@ -200,43 +199,68 @@ static void ktrepl_copy_entries(pgd_t *dst, const pgd_t *src)
 	WRITE_ONCE(dst[i], READ_ONCE(src[i]));
 }
 
-bool arch_ktrepl_root_fill(pgd_t *root, struct mm_struct *mm)
+void arch_ktrepl_root_fill(pgd_t *root, const pgd_t *from)
 {
-	/* EFI runtime services have their own tables there. */
-	if (pgd_val(mm->pgd[KTREPL_PGD_INDEX]) !=
-	    pgd_val(init_mm.pgd[KTREPL_PGD_INDEX]))
-		return false;
-	ktrepl_copy_entries(root, mm->pgd);
+	ktrepl_copy_entries(root, from);
 	if (cpu_feature_enabled(X86_FEATURE_PTI))
 		ktrepl_copy_entries(kernel_to_user_pgdp(root),
-				    kernel_to_user_pgdp(mm->pgd));
-	return true;
+				    kernel_to_user_pgdp((pgd_t *)from));
 }
 
 /* Stores through a pointer into either half may have changed both. */
-void arch_ktrepl_root_sync(pgd_t *root, const void *entry)
+void arch_ktrepl_root_sync(pgd_t *root, const pgd_t *from, const void *entry)
 {
 	unsigned int i = offset_in_page(entry) / sizeof(pgd_t);
-	const pgd_t *pgd = PTR_ALIGN_DOWN(entry, PAGE_SIZE <<
-					  PGD_ALLOCATION_ORDER);
 
-	if (i == KTREPL_PGD_INDEX)
+	/* With five levels, p4d_populate() tells of the tables below as well. */
+	if (PTR_ALIGN_DOWN(entry, PAGE_SIZE) != from)
 		return;
-	WRITE_ONCE(root[i], pgd[i]);
+	WRITE_ONCE(root[i], from[i]);
 	if (cpu_feature_enabled(X86_FEATURE_PTI))
 		WRITE_ONCE(*kernel_to_user_pgdp(root + i),
-			   *kernel_to_user_pgdp((pgd_t *)pgd + i));
+			   *kernel_to_user_pgdp((pgd_t *)from + i));
+}
+
+/* EFI runtime services have tables of their own there. */
+bool arch_ktrepl_root_fixed(const struct mm_struct *mm)
+{
+	return IS_ENABLED(CONFIG_EFI) && mm == &efi_mm;
+}
+
+/* Both halves; CPUs look at the kernel's for where the root leads to. */
+void arch_ktrepl_root_lead(pgd_t *root, const pgd_t *from)
+{
+	const unsigned int i = KTREPL_PGD_INDEX;
+
+	if (cpu_feature_enabled(X86_FEATURE_PTI))
+		WRITE_ONCE(*kernel_to_user_pgdp(root + i),
+			   *kernel_to_user_pgdp((pgd_t *)from + i));
+	WRITE_ONCE(root[i], from[i]);
+}
+
+/* The MMU ignores the bit, and the entry is equal to that of no node. */
+void arch_ktrepl_root_mark(pgd_t *root)
+{
+	WRITE_ONCE(root[KTREPL_PGD_INDEX],
+		   __pgd(arch_ktrepl_root_top(root) | _PAGE_SOFTW1));
+}
+
+void arch_ktrepl_for_each_mm(void (*fn)(struct mm_struct *mm, void *data),
+			     void *data)
+{
+	struct ptdesc *pt;
+
+	/* An mm stays while its root is listed. */
+	spin_lock(&pgd_lock);
+	list_for_each_entry(pt, &pgd_list, pt_list)
+		if (pt->pt_mm != &init_mm)
+			fn(pt->pt_mm, data);
+	spin_unlock(&pgd_lock);
 }
 
 pgd_t *arch_ktrepl_cpu_root(void)
 {
 	return __va(read_cr3_pa());
-}
-
-/* Cheaper than CR3, and right while reclaim has the root off the mm's list. */
-pgd_t *__ktrepl_loaded_pgd(struct mm_struct *mm)
-{
-	return this_cpu_read(ktrepl_cpu_mm_root) ?: mm->pgd;
 }
 
 /* === The user half ======================================================= */

@@ -19,6 +19,11 @@
 #include <linux/kconfig.h>
 #include <linux/types.h>
 
+#ifdef CONFIG_KTREPL_ROOTS
+#include <linux/mm_types.h>
+#include <asm/ktrepl.h>
+#endif
+
 struct ktrepl_object;
 struct ktrepl_set;
 struct mm_struct;
@@ -299,8 +304,6 @@ static inline void ktrepl_exec_free(struct ktrepl_set *set) { }
 
 #ifdef CONFIG_KTREPL_ROOTS
 
-DECLARE_STATIC_KEY_FALSE(ktrepl_roots_key);
-
 void __ktrepl_mm_free(struct mm_struct *mm);
 
 /* dup_mm() has copied the parent's list. */
@@ -314,11 +317,15 @@ void __ktrepl_mm_free(struct mm_struct *mm);
  */
 static __always_inline void ktrepl_mm_free(struct mm_struct *mm)
 {
-	if (static_branch_unlikely(&ktrepl_roots_key))
+	/* Pairs with ktrepl_root_remove(): then reclaim is done with the mm. */
+	if (static_branch_unlikely(&ktrepl_roots_key) &&
+	    smp_load_acquire(&mm->ktrepl_roots))
 		__ktrepl_mm_free(mm);
 }
 
 #else
+
+#define ktrepl_top_changed(mm, entry)	do { } while (0)
 
 static inline void ktrepl_mm_init(struct mm_struct *mm) { }
 static inline void ktrepl_mm_free(struct mm_struct *mm) { }

@@ -326,35 +326,93 @@ void __ktrepl_sync_entry(const void *entry);
 
 #ifdef CONFIG_KTREPL_ROOTS
 
+/*
+ * More of asm/ktrepl.h, for roots of mms:
+ *
+ * unsigned long arch_ktrepl_root_top(pgd_t *root) - [T12] the entry of a root that
+ *	leads to the kernel's tables of a node, or to the master's; never 0
+ *
+ * ktrepl_mm_pgd(mm) - [A3] the root that this CPU is to load for an mm: behind
+ *	ktrepl_roots_key, mm->pgd if its top is ktrepl_cpu_top, and then
+ *	ktrepl_cpu_mm_root becomes NULL; __ktrepl_mm_pgd() otherwise; mm->pgd while
+ *	the key is off.  The architecture has set this CPU in mm_cpumask(@mm)
+ *	before, with a full barrier.  Interrupts stay disabled until the root is
+ *	loaded
+ *
+ * ktrepl_loaded_pgd(mm) - [A5] the root that this CPU has loaded for its present
+ *	mm: ktrepl_cpu_mm_root, or mm->pgd where that is NULL or the key is off
+ */
+
 /**
  * arch_ktrepl_root_fill - [T4] make a root of an mm from a spare one
  * @root: from arch_ktrepl_root_alloc(); its user entries may be stale
- * @mm:	  the mm
+ * @from: the mm's own root
  *
- * Copies every entry of @mm->pgd that is not the same for all mms.
+ * Copies every entry that is not the same for all mms, but not the top.
  *
  * Context: Interrupts disabled, runqueue lock held.
- * Return: false when @mm does not map the kernel image like init_mm does and
- * must stay on its own root.
  */
-bool arch_ktrepl_root_fill(pgd_t *root, struct mm_struct *mm);
+void arch_ktrepl_root_fill(pgd_t *root, const pgd_t *from);
 
 /**
  * arch_ktrepl_root_sync - [T5] repeat the store of one root entry
  * @root:  a node root of the mm
- * @entry: entry of the mm's own root group that has been written
+ * @from:  the mm's own root
+ * @entry: an entry that has been written; ignored if it is not in @from
  *
  * Context: Interrupts disabled, raw spinlock held.
  */
-void arch_ktrepl_root_sync(pgd_t *root, const void *entry);
+void arch_ktrepl_root_sync(pgd_t *root, const pgd_t *from, const void *entry);
+
+/**
+ * arch_ktrepl_root_lead - [T13] have a root lead to the tables of another one
+ * @root: the root of an mm; CPUs may have it loaded
+ * @from: a node's kernel root, or init_mm's
+ *
+ * Copies the top, to all halves of the root.
+ *
+ * Context: Interrupts disabled, raw spinlock held.
+ */
+void arch_ktrepl_root_lead(pgd_t *root, const pgd_t *from);
+
+/**
+ * arch_ktrepl_root_mark - [T14] mark a root that may be about to lead elsewhere
+ * @root: the root of an mm; CPUs may have it loaded
+ *
+ * Makes its top another value than that of any root, which leads where it did.
+ * arch_ktrepl_root_lead() undoes that.
+ *
+ * Context: Interrupts disabled, raw spinlock held.
+ */
+void arch_ktrepl_root_mark(pgd_t *root);
+
+/**
+ * arch_ktrepl_root_fixed - [T15] must a CPU load the root of an mm as it is?
+ * @mm: the mm
+ *
+ * Context: Any.
+ * Return: true for an mm that does not map the kernel image like init_mm does.
+ */
+bool arch_ktrepl_root_fixed(const struct mm_struct *mm);
+
+/**
+ * arch_ktrepl_for_each_mm - [T16] call a function for each mm that has a root
+ * @fn:	  the function; takes raw spinlocks
+ * @data: for it
+ *
+ * All but init_mm and those that are fixed.  An mm whose root is being made is
+ * among them, or its top leads to the master.
+ *
+ * Context: Process context.
+ */
+void arch_ktrepl_for_each_mm(void (*fn)(struct mm_struct *mm, void *data),
+			     void *data);
 
 /**
  * __ktrepl_mm_pgd - the root that this CPU is to load for an mm
  * @mm: the mm that is being switched to
  *
- * [A3] The architecture has set this CPU in mm_cpumask(@mm) before, with a full
- * barrier, and when it clears the bit again, interrupts stay disabled until
- * another root is loaded: reclaim of idle roots relies on it.
+ * For ktrepl_mm_pgd().
  *
  * Context: Interrupts disabled; may hold the runqueue lock.  Never allocates.
  * Takes no lock under kgdb.
@@ -363,20 +421,26 @@ void arch_ktrepl_root_sync(pgd_t *root, const void *entry);
 pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm);
 
 /*
- * The node root that __ktrepl_mm_pgd() has chosen last on this CPU; NULL: it was
- * the mm's own, or none has been chosen since CPUs began to ask.
+ * The node root that this CPU has chosen last; NULL: it was the mm's own, or none
+ * has been chosen since CPUs began to ask.
  */
 DECLARE_PER_CPU(pgd_t *, ktrepl_cpu_mm_root);
 
+/* The top of roots that lead to this CPU's node; 0 while it has none. */
+DECLARE_PER_CPU(unsigned long, ktrepl_cpu_top);
+
 /**
- * __ktrepl_set_top - an entry of some root table has been written
+ * __ktrepl_top_changed - [M3] an entry of a table of an mm has been written
+ * @mm:	   the mm
  * @entry: the entry
  *
- * Tables that are not the root of a user mm are recognised and ignored.
+ * For ktrepl_top_changed() in asm/ktrepl.h, which calls it if, after the store and
+ * a full barrier, the mm has node roots.  To be called after each store to an entry
+ * of the root of a user mm, before what the old entry led to is freed.
  *
  * Context: Any but NMI.  Takes a raw spinlock.
  */
-void __ktrepl_set_top(const void *entry);
+void __ktrepl_top_changed(struct mm_struct *mm, const void *entry);
 
 #endif /* CONFIG_KTREPL_ROOTS */
 

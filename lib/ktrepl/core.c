@@ -126,12 +126,12 @@ bool ktrepl_is_on(void)
 /* === CPUs ================================================================ */
 
 /*
- * On the CPU, with interrupts disabled.  The CPU sets its bit in the mask of
- * the node before it takes the node as its home, and clears it after it has
- * left: whoever does not find the bit knows that the CPU has nothing loaded
- * from the node.
+ * On the CPU, with interrupts disabled.  The CPU sets its bit in the mask of the
+ * node before it takes the node as its home, and clears it after it has left:
+ * whoever does not find the bit knows that the CPU has not chosen anything of the
+ * node.
  *
- * Model: tools/ktrepl/models/root-reclaim.pml
+ * Model: tools/ktrepl/models/root-move.pml
  */
 static void ktrepl_set_home(struct ktrepl_node *node)
 {
@@ -142,15 +142,14 @@ static void ktrepl_set_home(struct ktrepl_node *node)
 
 	if (node) {
 		cpumask_set_cpu(cpu, &node->cpus);
-		/* Pairs with ktrepl_root_unlink(). */
+		/* Pairs with ktrepl_root_move(). */
 		smp_mb__after_atomic();
 	}
 	this_cpu_write(ktrepl_cpu_home, node);
+	ktrepl_roots_cpu_start(node);
 	arch_ktrepl_attach();
 	if (old && old != node)
 		cpumask_clear_cpu(cpu, &old->cpus);
-	if (node)
-		ktrepl_roots_cpu_start(node);
 }
 
 /* The node that is best for a CPU at present, or NULL for the master. */
@@ -220,6 +219,7 @@ void ktrepl_node_detach(struct ktrepl_node *node)
 {
 	WRITE_ONCE(node->live, false);
 	ktrepl_place_cpus();
+	ktrepl_roots_leave(node);
 }
 
 /**
@@ -396,6 +396,7 @@ static void ktrepl_switch_off(enum ktrepl_state state)
 		if (ktrepl_nodes[nid])
 			WRITE_ONCE(ktrepl_nodes[nid]->live, false);
 	ktrepl_place_cpus();
+	ktrepl_roots_leave(NULL);
 	ktrepl_roots_stop();
 	ktrepl_objects_drop();
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {

@@ -394,7 +394,8 @@ void ktrepl_translations_show(struct seq_file *m);
  * @pfn:    of the page that backs the address
  * @prot:   flags of the leaf
  * @size:   size of the leaf
- * @remote: number of tables on the way that are not on the node asked for
+ * @remote: number of tables on the way that are not on the node asked for, the
+ *	    root not counted where it is a process's
  */
 struct ktrepl_walk {
 	unsigned long pfn;
@@ -533,10 +534,16 @@ void ktrepl_roots_start(void);
 void ktrepl_roots_node_start(struct ktrepl_node *node);
 void ktrepl_roots_cpu_start(struct ktrepl_node *node);
 void ktrepl_roots_node_retry(struct ktrepl_node *node);
+void ktrepl_roots_leave(struct ktrepl_node *node);
 void ktrepl_roots_stop(void);
 void ktrepl_roots_finish(void);
 void ktrepl_roots_pressure(void);
 void ktrepl_roots_show(struct seq_file *m);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+raw_spinlock_t *ktrepl_roots_lock(const struct mm_struct *mm);
+unsigned int ktrepl_roots_of(const struct mm_struct *mm);
+#endif
 
 #else
 
@@ -550,6 +557,7 @@ static inline void ktrepl_roots_start(void) { }
 static inline void ktrepl_roots_node_start(struct ktrepl_node *node) { }
 static inline void ktrepl_roots_cpu_start(struct ktrepl_node *node) { }
 static inline void ktrepl_roots_node_retry(struct ktrepl_node *node) { }
+static inline void ktrepl_roots_leave(struct ktrepl_node *node) { }
 static inline void ktrepl_roots_stop(void) { }
 static inline void ktrepl_roots_finish(void) { }
 static inline void ktrepl_roots_show(struct seq_file *m) { }

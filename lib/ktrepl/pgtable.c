@@ -147,7 +147,9 @@ bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 	if (!pmd || !pmd_present(*pmd))
 		return false;
 	p4d = p4d_offset(pgd_offset_pgd(root, addr), addr);
-	w->remote = ktrepl_table_remote(root, nid);
+	/* That of a process is where it was allocated. */
+	w->remote = !IS_ENABLED(CONFIG_KTREPL_ROOTS) &&
+		    ktrepl_table_remote(root, nid);
 	if (!mm_p4d_folded(&init_mm))
 		w->remote += ktrepl_table_remote(p4d, nid);
 	if (!mm_pud_folded(&init_mm))
@@ -1165,7 +1167,8 @@ static int ktrepl_root_make(struct ktrepl_node *node)
  * No copy is mapped yet.  The tables come first, because copies are of no use
  * without them, while the tables are with any number of copies.  A node that
  * holds the whole master gets no root, and its CPUs use the master's, unless
- * there are modules to replicate, which may lie anywhere.
+ * there are modules to replicate, which may lie anywhere, or mms move between
+ * nodes.
  *
  * A node with a root keeps it, and gets the tables that are missing.
  *
@@ -1178,7 +1181,8 @@ int ktrepl_node_map(struct ktrepl_node *node)
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	if (first && !ktrepl_exec_is_on() && ktrepl_all_local(node))
+	if (first && !IS_ENABLED(CONFIG_KTREPL_ROOTS) && !ktrepl_exec_is_on() &&
+	    ktrepl_all_local(node))
 		return 0;
 	if (first && ktrepl_root_make(node))
 		return -ENOMEM;

@@ -1,37 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Node roots of user mms, for architectures whose one root maps user and
- * kernel space.
+ * Roots of user mms, for architectures whose one root maps user and kernel
+ * space.
  *
- * mm->pgd stays what it is: the authority for user entries, mapping the master
- * of the kernel.  A node root is a copy of it with the node's kernel entries,
- * made when the mm is first loaded on a CPU of the node.  That happens under
- * the runqueue lock, so it is made from a spare root, prepared outside: the
- * first switch already runs on node-local text, and nothing needs to be
- * reloaded later.  When spares have run out the CPU uses mm->pgd, and notes that
- * on ktrepl_node.missed.  The work item that makes new spares has such CPUs look
- * for their root once more, by their stopper threads: an IPI can come while a
- * CPU runs on tables that are not those of its loaded mm.  The work item takes
- * neither cpus_read_lock nor ktrepl_mutex, because ktrepl_roots_stop() waits for
- * it under both.
+ * mm->pgd has the user entries of the mm.  One more entry of it, its top, leads
+ * to the kernel's tables: those of the master at first, and then those of the
+ * node where the mm lives.  A CPU of that node loads mm->pgd.  A CPU of another
+ * node has the mm move, by a store to that entry, unless a CPU of its present
+ * node has the mm loaded.  Only then, when the mm is on two nodes at once, the
+ * CPU takes a node root: a copy of mm->pgd whose top leads to its own node.
  *
- * Concurrency.  The roots of an mm hang on mm->ktrepl_roots, and on a hash by
- * the address of mm->pgd, whose bucket lock protects both.
+ * That happens under the runqueue lock, so a node root is made from a spare one,
+ * prepared outside: the first switch already runs on node-local text, and nothing
+ * needs to be reloaded later.  When spares have run out the CPU uses mm->pgd, and
+ * notes that on ktrepl_node.missed.  The work item that makes new spares has such
+ * CPUs look for their root once more, by their stopper threads: an IPI can come
+ * while a CPU runs on tables that are not those of its loaded mm.  The work item
+ * takes neither cpus_read_lock nor ktrepl_mutex, because ktrepl_roots_stop() waits
+ * for it under both.
  *
- * - A writer of an entry of mm->pgd stores first, and then repeats the store in
- *   every node root under the bucket lock (__ktrepl_set_top()).  A root is
- *   filled from mm->pgd and hashed in one critical section.  Whichever comes
- *   first, the root ends up with the new entry.
+ * Concurrency.  All tables lead to equal bytes, by leaves of equal size and
+ * protection.  Whichever of them a CPU goes by is right, while they exist.
  *
- * - __ktrepl_mm_pgd() walks mm->ktrepl_roots without the lock.  New roots are
- *   published by a release store.  Roots are unlinked only when they cannot be
- *   loaded any more: at the end of the mm, by switching off (after every CPU
- *   has been moved to the master), and by reclaim.  See ktrepl_root_unlink()
- *   for the latter.
+ * - Where an mm lives changes under its bucket lock, and so do the roots that it
+ *   has.  See ktrepl_root_move() for how a CPU can tell without the lock.
+ *   Model: tools/ktrepl/models/root-move.pml
+ *
+ * - A writer of a user entry of mm->pgd stores first.  If he finds roots of the
+ *   mm then, he repeats the store in them, under the bucket lock.  A root is added
+ *   to the mm first, and filled from mm->pgd then, under the bucket lock.
+ *   Whichever comes first, the root ends up with the new entry.
+ *
+ * - __ktrepl_mm_pgd() walks mm->ktrepl_roots without the lock.  Nobody finds a
+ *   root before it is filled, nor once it is dying, see ktrepl_roots_reclaim().
+ *
+ * - Tables of a node are freed after no CPU has it as its home any more, no mm
+ *   leads to it, and all TLBs have been flushed: see ktrepl_roots_leave().
  *
  * - kgdb pokes text while all other CPUs stand still, holding any lock.  Into
  *   the poke and back it uses a root that is there, or mm->pgd, like a CPU that
- *   has found no spare: see ktrepl_root_make().
+ *   has found no spare: see ktrepl_root_choose().
  *
  * A root that an mm gives back becomes a spare again.  Its user entries are
  * stale then, and overwritten when it is filled the next time.
@@ -57,15 +65,25 @@
 
 #include "internal.h"
 
+/* What a CPU may do with a node root. */
+enum ktrepl_root_state {
+	KTREPL_ROOT_UNFILLED,	/* nothing: not all entries are there */
+	KTREPL_ROOT_LIVE,	/* load it */
+	KTREPL_ROOT_DYING,	/* stay on it */
+	KTREPL_ROOT_LEFT,	/* leave it, what it has started */
+};
+
 /**
  * struct ktrepl_root - a node root
- * @list:   on a bucket of the hash, or on ktrepl_node.ready
- * @next:   next root of the same mm
- * @node:   the node
- * @pgd:    the root group
- * @mm:	    whose root it is; NULL for a spare, and while it is being reclaimed
- * @master: @mm->pgd; stays while it is being reclaimed
- * @used:   when it was last loaded, in jiffies
+ * @list:  on a bucket of the hash, or on ktrepl_node.ready
+ * @next:  next root of the same mm
+ * @node:  the node
+ * @pgd:   the root group
+ * @mm:	   whose root it is; NULL for a spare
+ * @state: enum ktrepl_root_state
+ * @used:  when it was last loaded, in jiffies
+ * @shared: when the mm was last seen on the node where it lives as well; bucket
+ *	   lock
  */
 struct ktrepl_root {
 	struct list_head list;
@@ -73,13 +91,15 @@ struct ktrepl_root {
 	struct ktrepl_node *node;
 	pgd_t *pgd;
 	struct mm_struct *mm;
-	pgd_t *master;
+	enum ktrepl_root_state state;
 	unsigned long used;
+	unsigned long shared;
 };
 
 /*
- * A bucket is walked with interrupts disabled, at each store to a root entry.
- * How many roots there are goes with memory: have a bucket for each 16 MiB.
+ * Locks of mms, with the roots that reclaim looks at, one bucket at a time with
+ * interrupts disabled.  How many mms there can be goes with memory: have a bucket
+ * for each 16 MiB.
  */
 #define KTREPL_BUCKET_SHIFT	24
 #define KTREPL_BUCKET_BITS_MIN	8
@@ -97,8 +117,8 @@ static unsigned int ktrepl_root_bits __read_mostly;
 	     (b) < ktrepl_root_hash + (1UL << ktrepl_root_bits); (b)++)
 
 /*
- * True while a node root may exist.  Entries of root tables are mirrored, and
- * CPUs ask for their root, only then.
+ * True while a root may lead to a node.  Entries of mms' roots are repeated, and
+ * CPUs look where a root leads to, only then.
  */
 DEFINE_STATIC_KEY_FALSE(ktrepl_roots_key);
 
@@ -108,16 +128,22 @@ DEFINE_STATIC_KEY_FALSE(ktrepl_roots_key);
  */
 DEFINE_PER_CPU(pgd_t *, ktrepl_cpu_mm_root);
 
+/*
+ * The top of roots that lead to this CPU's node, and 0, which is no root's, while
+ * it has none.  Written on the CPU itself.
+ */
+DEFINE_PER_CPU(unsigned long, ktrepl_cpu_top);
+
 /* May spare roots be made?  ktrepl_mutex; read by the refill work. */
 static bool ktrepl_roots_on;
 
 static atomic_long_t ktrepl_roots_live, ktrepl_roots_ready;
 static atomic_long_t ktrepl_roots_made, ktrepl_roots_reclaimed;
-static atomic_long_t ktrepl_roots_missed;
+static atomic_long_t ktrepl_roots_missed, ktrepl_roots_moved;
 
 /* Spare roots: what a node and each of its CPUs may use up in a burst. */
-#define KTREPL_READY_NODE	16
-#define KTREPL_READY_CPU	4
+#define KTREPL_READY_NODE	8
+#define KTREPL_READY_CPU	2
 
 /* Without memory for spares, try again after so long, and ever more seldom. */
 #define KTREPL_BACKOFF_MIN	(HZ / 8)
@@ -127,12 +153,15 @@ static atomic_long_t ktrepl_roots_missed;
 #define KTREPL_ROOT_IDLE	(5 * HZ)
 #define KTREPL_ROOT_IDLE_PRESS	(HZ / 10)
 
+/* An mm that has a root for a node moves there when it is not shared for so long. */
+#define KTREPL_ROOT_SETTLE	HZ
+
 static void ktrepl_reclaim_fn(struct work_struct *work);
 static DECLARE_DELAYED_WORK(ktrepl_reclaim_work, ktrepl_reclaim_fn);
 
-static struct ktrepl_root_bucket *ktrepl_root_bucket(const void *pgd)
+static struct ktrepl_root_bucket *ktrepl_root_bucket(const struct mm_struct *mm)
 {
-	return &ktrepl_root_hash[hash_ptr(pgd, ktrepl_root_bits)];
+	return &ktrepl_root_hash[hash_ptr(mm, ktrepl_root_bits)];
 }
 
 /* === Spare roots ========================================================= */
@@ -152,15 +181,15 @@ static struct ktrepl_root *ktrepl_ready_pop(struct ktrepl_node *node)
 	return root;
 }
 
-/* Returns false when there are enough, unless forced. */
-static bool ktrepl_ready_push(struct ktrepl_root *root, bool force)
+/* Returns false when there are enough. */
+static bool ktrepl_ready_push(struct ktrepl_root *root)
 {
 	struct ktrepl_node *node = root->node;
 	unsigned long flags;
 	bool room;
 
 	raw_spin_lock_irqsave(&node->ready_lock, flags);
-	room = force || node->nr_ready < node->want_ready;
+	room = node->nr_ready < node->want_ready;
 	if (room) {
 		list_add(&root->list, &node->ready);
 		node->nr_ready++;
@@ -249,7 +278,7 @@ static bool ktrepl_refill(struct ktrepl_node *node)
 		root = ktrepl_root_create(node);
 		if (!root)
 			return false;
-		if (!ktrepl_ready_push(root, false))
+		if (!ktrepl_ready_push(root))
 			ktrepl_root_destroy(root);
 	}
 	return true;
@@ -298,6 +327,98 @@ static void ktrepl_root_missed(struct ktrepl_node *node)
 	ktrepl_refill_kick(node);
 }
 
+/* === Where an mm lives =================================================== */
+
+/* The node that an mm's own root leads to, or NULL for the master. */
+static struct ktrepl_node *ktrepl_mm_node(const struct mm_struct *mm)
+{
+	unsigned long top = arch_ktrepl_root_top(mm->pgd);
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		pgd_t *root = ktrepl_nodes[nid] ?
+			READ_ONCE(ktrepl_nodes[nid]->root) : NULL;
+
+		if (root && arch_ktrepl_root_top(root) == top)
+			return ktrepl_nodes[nid];
+	}
+	return NULL;
+}
+
+static bool ktrepl_mm_is_on(struct mm_struct *mm,
+			    const struct ktrepl_node *node)
+{
+	return cpumask_intersects(mm_cpumask(mm), &node->cpus);
+}
+
+/*
+ * Has an mm move to the node of this CPU, unless a CPU of its present node has it
+ * loaded.  Bucket lock held; this CPU is set in mm_cpumask().
+ *
+ * A CPU of the present node sets itself in mm_cpumask(), with a full barrier, and
+ * looks at the top without the lock.  Here it is the other way round: either it
+ * finds the mark, and waits for the lock, or we find its bit.  Without the mark it
+ * could go on with mm->pgd just before that leads elsewhere: to the same bytes, but
+ * to remote ones.  For the same reason CPUs that have the mm loaded lazily count.
+ * Those of other nodes do not, because they are on roots of their own, or have
+ * missed them.
+ *
+ * Model: tools/ktrepl/models/root-move.pml
+ */
+static bool ktrepl_root_move(struct mm_struct *mm, struct ktrepl_node *node)
+{
+	struct ktrepl_node *old = ktrepl_mm_node(mm);
+
+	if (old == node)
+		return true;
+	if (old) {
+		if (ktrepl_mm_is_on(mm, old))
+			return false;
+		arch_ktrepl_root_mark(mm->pgd);
+		/* Pairs with the barrier of [A3] before ktrepl_mm_pgd(). */
+		smp_mb();
+		if (ktrepl_mm_is_on(mm, old)) {
+			arch_ktrepl_root_lead(mm->pgd, old->root);
+			return false;
+		}
+	}
+	arch_ktrepl_root_lead(mm->pgd, node->root);
+	atomic_long_inc(&ktrepl_roots_moved);
+	return true;
+}
+
+static void ktrepl_mm_leave(struct mm_struct *mm, void *node)
+{
+	struct ktrepl_root_bucket *b = ktrepl_root_bucket(mm);
+	struct ktrepl_node *old;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&b->lock, flags);
+	old = ktrepl_mm_node(mm);
+	if (old && (!node || old == node))
+		arch_ktrepl_root_lead(mm->pgd, ktrepl_master_root());
+	raw_spin_unlock_irqrestore(&b->lock, flags);
+}
+
+/**
+ * ktrepl_roots_leave - have all mms leave a node, for the master
+ * @node: the node, or NULL for all nodes
+ *
+ * None moves there meanwhile, because only a CPU of the node has it move.  A CPU
+ * that goes by mm->pgd may have come to the node's tables, wherever the CPU is.
+ * After this none does, nor has anything cached from there.
+ *
+ * Context: Process context, cpus_read_lock and ktrepl_mutex held; no CPU has the
+ * node as its home.
+ */
+void ktrepl_roots_leave(struct ktrepl_node *node)
+{
+	lockdep_assert_held(&ktrepl_mutex);
+
+	arch_ktrepl_for_each_mm(ktrepl_mm_leave, node);
+	flush_tlb_all();
+}
+
 /* === Roots of an mm ====================================================== */
 
 static struct ktrepl_root *ktrepl_root_find(const struct mm_struct *mm,
@@ -305,77 +426,118 @@ static struct ktrepl_root *ktrepl_root_find(const struct mm_struct *mm,
 {
 	struct ktrepl_root *root;
 
-	/* Pairs with smp_store_release() in ktrepl_root_make(). */
+	/* Pairs with smp_store_release() in ktrepl_root_add(). */
 	for (root = smp_load_acquire(&mm->ktrepl_roots); root;
 	     root = READ_ONCE(root->next))
-		if (root->node == node)
+		/* Likewise. */
+		if (root->node == node &&
+		    smp_load_acquire(&root->state) == KTREPL_ROOT_LIVE)
 			return root;
 	return NULL;
 }
 
-/* Not inline: what it saves would be saved at each switch. */
-static noinline pgd_t *ktrepl_root_make(struct mm_struct *mm,
-					struct ktrepl_node *node)
+/* Gives an mm a root, with the bucket lock held. */
+static void ktrepl_root_add(struct ktrepl_root_bucket *b,
+			    struct ktrepl_root *root, struct mm_struct *mm)
 {
-	struct ktrepl_root_bucket *b;
-	struct ktrepl_root *root, *spare;
+	root->mm = mm;
+	root->used = jiffies;
+	root->shared = jiffies;
+	root->state = KTREPL_ROOT_UNFILLED;
+	root->next = mm->ktrepl_roots;
+	list_add(&root->list, &b->roots);
+	/* Pairs with smp_load_acquire() in ktrepl_root_find(). */
+	smp_store_release(&mm->ktrepl_roots, root);
+	/*
+	 * The entries are read after this.  Pairs with ktrepl_top_changed().
+	 * Model: tools/ktrepl/models/root-reclaim.pml
+	 */
+	smp_mb();
+	arch_ktrepl_root_fill(root->pgd, mm->pgd);
+	/* Pairs with smp_load_acquire() in ktrepl_root_find(). */
+	smp_store_release(&root->state, KTREPL_ROOT_LIVE);
+	atomic_long_inc(&ktrepl_roots_live);
+	atomic_long_inc(&ktrepl_roots_made);
+}
 
-	/* CPUs that hold the locks below stand still. */
-	if (in_dbg_master()) {
-		ktrepl_root_missed(node);
-		return NULL;
-	}
+/*
+ * Is a root no longer needed?  An mm that is on two nodes by turns does not go to
+ * and fro, and take one root after the other.
+ */
+static bool ktrepl_root_settled(struct ktrepl_root *root)
+{
+	struct ktrepl_node *node = ktrepl_mm_node(root->mm);
 
-	spare = ktrepl_ready_pop(node);
-	if (!spare) {
-		ktrepl_root_missed(node);
-		return NULL;
-	}
-	if (READ_ONCE(node->nr_ready) < READ_ONCE(node->want_ready) / 2)
-		ktrepl_refill_kick(node);
+	if (node && node != root->node && ktrepl_mm_is_on(root->mm, node))
+		root->shared = jiffies;
+	return time_after(jiffies, root->shared + KTREPL_ROOT_SETTLE);
+}
 
-	b = ktrepl_root_bucket(mm->pgd);
+/*
+ * The root of an mm for the node of this CPU, where a look without the lock is not
+ * enough: the mm may be there by now, or move there, or else gets a root.  NULL:
+ * mm->pgd is it, or has to do.
+ */
+static struct ktrepl_root *ktrepl_root_get(struct mm_struct *mm,
+					   struct ktrepl_node *node)
+{
+	struct ktrepl_root_bucket *b = ktrepl_root_bucket(mm);
+	struct ktrepl_root *root;
+	bool missed = false;
+
 	raw_spin_lock(&b->lock);
-	/* Another CPU of the node, or reclaim that put it back. */
 	root = ktrepl_root_find(mm, node);
-	if (!root && arch_ktrepl_root_fill(spare->pgd, mm)) {
-		root = spare;
-		spare = NULL;
-		root->mm = mm;
-		root->master = mm->pgd;
-		root->used = jiffies;
-		root->next = mm->ktrepl_roots;
-		list_add(&root->list, &b->roots);
-		/* Pairs with smp_load_acquire() in ktrepl_root_find(). */
-		smp_store_release(&mm->ktrepl_roots, root);
-		atomic_long_inc(&ktrepl_roots_live);
-		atomic_long_inc(&ktrepl_roots_made);
+	if (!root || ktrepl_root_settled(root)) {
+		if (ktrepl_root_move(mm, node)) {
+			root = NULL;
+		} else if (!root) {
+			root = ktrepl_ready_pop(node);
+			if (root)
+				ktrepl_root_add(b, root, mm);
+			missed = !root;
+		}
 	}
 	raw_spin_unlock(&b->lock);
 
-	if (spare)
-		ktrepl_ready_push(spare, true);
-	return root ? root->pgd : NULL;
+	if (missed)
+		ktrepl_root_missed(node);
+	else if (READ_ONCE(node->nr_ready) < READ_ONCE(node->want_ready) / 2)
+		ktrepl_refill_kick(node);
+	return root;
 }
 
 static pgd_t *ktrepl_root_choose(struct mm_struct *mm)
 {
 	struct ktrepl_node *node = this_cpu_read(ktrepl_cpu_home);
 	struct ktrepl_root *root;
-	unsigned long now;
+	unsigned long now = jiffies;
 
-	if (!node || !node->root)
-		return NULL;
+	/*
+	 * A CPU that is about to park does not get to any user entry.  It stays
+	 * on what it has cached now, out of reach of flushes.
+	 */
+	if (!node)
+		return cpu_online(smp_processor_id()) ? NULL :
+			ktrepl_master_root();
 	if (mm == &init_mm)
 		return node->root;
+	if (arch_ktrepl_root_fixed(mm))
+		return NULL;
 
 	root = ktrepl_root_find(mm, node);
+	if (root && READ_ONCE(root->used) == now)
+		return root->pgd;
+	if (in_dbg_master()) {
+		/* CPUs that hold the locks stand still. */
+		if (!root)
+			ktrepl_root_missed(node);
+	} else {
+		/* Once a tick, the mm may find that it can move. */
+		root = ktrepl_root_get(mm, node);
+	}
 	if (!root)
-		return ktrepl_root_make(mm, node);
-	/* Only once a tick: other CPUs of the node read it as well. */
-	now = jiffies;
-	if (root->used != now)
-		WRITE_ONCE(root->used, now);
+		return NULL;
+	WRITE_ONCE(root->used, now);
 	return root->pgd;
 }
 
@@ -387,46 +549,39 @@ pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm)
 	return root ?: mm->pgd;
 }
 
-void __ktrepl_set_top(const void *entry)
+void __ktrepl_top_changed(struct mm_struct *mm, const void *entry)
 {
-	const void *pgd = PTR_ALIGN_DOWN(entry, PAGE_SIZE << KTREPL_ROOT_ORDER);
-	struct ktrepl_root_bucket *b = ktrepl_root_bucket(pgd);
+	struct ktrepl_root_bucket *b = ktrepl_root_bucket(mm);
 	struct ktrepl_root *root;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&b->lock, flags);
-	list_for_each_entry(root, &b->roots, list)
-		if (root->master == pgd)
-			arch_ktrepl_root_sync(root->pgd, entry);
+	for (root = mm->ktrepl_roots; root; root = root->next)
+		arch_ktrepl_root_sync(root->pgd, mm->pgd, entry);
 	raw_spin_unlock_irqrestore(&b->lock, flags);
 }
 
 void __ktrepl_mm_free(struct mm_struct *mm)
 {
-	struct ktrepl_root_bucket *b = ktrepl_root_bucket(mm->pgd);
+	struct ktrepl_root_bucket *b = ktrepl_root_bucket(mm);
 	struct ktrepl_root *root, *next;
 	unsigned long flags;
 
-	/*
-	 * Even if the list is empty: reclaim may have just taken a root off it,
-	 * and still be looking at mm_cpumask(), under the lock.
-	 */
 	raw_spin_lock_irqsave(&b->lock, flags);
 	root = mm->ktrepl_roots;
 	mm->ktrepl_roots = NULL;
-	for (next = root; next; next = next->next) {
+	for (next = root; next; next = next->next)
 		list_del(&next->list);
-		next->mm = NULL;
-	}
 	raw_spin_unlock_irqrestore(&b->lock, flags);
 
 	/* ktrepl_roots_stop() waits for those who have seen ktrepl_roots_on. */
 	rcu_read_lock();
 	for (; root; root = next) {
 		next = root->next;
+		root->mm = NULL;
 		atomic_long_dec(&ktrepl_roots_live);
 		if (!READ_ONCE(ktrepl_roots_on) ||
-		    !ktrepl_ready_push(root, false))
+		    !ktrepl_ready_push(root))
 			ktrepl_root_destroy(root);
 	}
 	rcu_read_unlock();
@@ -434,65 +589,43 @@ void __ktrepl_mm_free(struct mm_struct *mm)
 
 /* === Reclaim ============================================================= */
 
-static struct ktrepl_root **ktrepl_root_link(struct ktrepl_root *root)
+/* With the bucket lock held. */
+static void ktrepl_root_remove(struct ktrepl_root *root)
 {
 	struct ktrepl_root **link = &root->mm->ktrepl_roots;
 
 	while (*link != root)
 		link = &(*link)->next;
-	return link;
-}
-
-/*
- * Takes an idle root away from its mm, unless a CPU of its node has the mm
- * loaded.  A CPU sets itself in mm_cpumask(), with a full barrier, before it
- * looks for its root; here it is the other way round.  So either the bit is
- * seen here, and the root is put back, or the CPU does not find the root any
- * more.  A CPU sets itself in ktrepl_node.cpus before the node is its home, and
- * clears that bit after it has left the node's roots.
- *
- * A CPU that has cleared its bit but still runs on the root, on its way to
- * another mm, has interrupts disabled: the root is kept true, and not freed,
- * until an RCU grace period has passed.  That also covers walkers of the list,
- * for whom @root->next stays.
- */
-static bool ktrepl_root_unlink(struct ktrepl_root *root)
-{
-	struct ktrepl_root **link = ktrepl_root_link(root);
-
-	WRITE_ONCE(*link, root->next);
+	list_del(&root->list);
 	/*
-	 * Pairs with the barrier of [A3] before __ktrepl_mm_pgd(), and with that
-	 * of ktrepl_set_home().  Model: tools/ktrepl/models/root-reclaim.pml
+	 * The last we do with the mm: who finds no root in it does not take the
+	 * lock.  Pairs with ktrepl_mm_free().
 	 */
-	smp_mb();
-	if (cpumask_intersects(mm_cpumask(root->mm), &root->node->cpus)) {
-		WRITE_ONCE(*link, root);
-		return false;
-	}
-	root->mm = NULL;
-	return true;
+	smp_store_release(link, root->next);
 }
 
-/* Frees the unlinked ones, after an RCU grace period.  One caller at a time. */
-static void ktrepl_roots_collect(void)
+/* Has a CPU of the node chosen the root, and no other since? */
+static bool ktrepl_root_loaded(const struct ktrepl_root *root)
 {
-	struct ktrepl_root_bucket *b;
-	struct ktrepl_root *root, *next;
-	LIST_HEAD(victims);
+	int cpu;
 
-	ktrepl_for_each_bucket(b) {
-		raw_spin_lock_irq(&b->lock);
-		list_for_each_entry_safe(root, next, &b->roots, list)
-			if (!root->mm)
-				list_move(&root->list, &victims);
-		raw_spin_unlock_irq(&b->lock);
-	}
-	list_for_each_entry_safe(root, next, &victims, list)
-		ktrepl_root_destroy(root);
+	for_each_cpu(cpu, &root->node->cpus)
+		if (READ_ONCE(per_cpu(ktrepl_cpu_mm_root, cpu)) == root->pgd)
+			return true;
+	return false;
 }
 
-static void ktrepl_roots_reclaim(unsigned long idle)
+static bool ktrepl_root_is_idle(const struct ktrepl_root *root,
+				unsigned long idle)
+{
+	return root->state == KTREPL_ROOT_LIVE &&
+		time_after_eq(jiffies, READ_ONCE(root->used) + idle) &&
+		!ktrepl_root_loaded(root);
+}
+
+/* Moves roots on to a state, and says how many are in it. */
+static unsigned long ktrepl_roots_advance(enum ktrepl_root_state state,
+					  unsigned long idle)
 {
 	struct ktrepl_root_bucket *b;
 	struct ktrepl_root *root;
@@ -500,16 +633,71 @@ static void ktrepl_roots_reclaim(unsigned long idle)
 
 	ktrepl_for_each_bucket(b) {
 		raw_spin_lock_irq(&b->lock);
-		list_for_each_entry(root, &b->roots, list)
-			if (time_after_eq(jiffies,
-					  READ_ONCE(root->used) + idle))
-				nr += ktrepl_root_unlink(root);
+		list_for_each_entry(root, &b->roots, list) {
+			if (state == KTREPL_ROOT_DYING ?
+			    ktrepl_root_is_idle(root, idle) :
+			    root->state == KTREPL_ROOT_DYING &&
+			    !ktrepl_root_loaded(root))
+				WRITE_ONCE(root->state, state);
+			nr += root->state == state;
+		}
 		raw_spin_unlock_irq(&b->lock);
 	}
+	return nr;
+}
+
+/* Takes the roots that CPUs have left away from their mms. */
+static unsigned long ktrepl_roots_collect(struct list_head *victims)
+{
+	struct ktrepl_root_bucket *b;
+	struct ktrepl_root *root, *next;
+	unsigned long nr = 0;
+
+	ktrepl_for_each_bucket(b) {
+		raw_spin_lock_irq(&b->lock);
+		list_for_each_entry_safe(root, next, &b->roots, list) {
+			if (root->state != KTREPL_ROOT_LEFT)
+				continue;
+			ktrepl_root_remove(root);
+			list_add(&root->list, victims);
+			nr++;
+		}
+		raw_spin_unlock_irq(&b->lock);
+	}
+	return nr;
+}
+
+/*
+ * Frees roots that have not been loaded for a while.  One caller at a time.
+ *
+ * A CPU looks for a root, notes it in ktrepl_cpu_mm_root and loads it with
+ * interrupts disabled, which a grace period waits for.  The note of its next
+ * choice comes before it has left the root.  So a root is first made dying: after
+ * a grace period no CPU is about to load it.  Which ones are on it is known then;
+ * those that are not may still be leaving it.  After a grace period more they
+ * have, and nobody repeats stores in it any more once it is off the mm's list.
+ * After the last one nobody walks that list by it.
+ *
+ * Model: tools/ktrepl/models/root-reclaim.pml
+ */
+static void ktrepl_roots_reclaim(unsigned long idle)
+{
+	struct ktrepl_root *root, *next;
+	LIST_HEAD(victims);
+	unsigned long nr;
+
+	if (!ktrepl_roots_advance(KTREPL_ROOT_DYING, idle))
+		return;
+	synchronize_rcu();
+	if (!ktrepl_roots_advance(KTREPL_ROOT_LEFT, 0))
+		return;
+	synchronize_rcu();
+	nr = ktrepl_roots_collect(&victims);
 	if (!nr)
 		return;
 	synchronize_rcu();
-	ktrepl_roots_collect();
+	list_for_each_entry_safe(root, next, &victims, list)
+		ktrepl_root_destroy(root);
 	atomic_long_sub(nr, &ktrepl_roots_live);
 	atomic_long_add(nr, &ktrepl_roots_reclaimed);
 	trace_ktrepl_reclaim(nr);
@@ -653,16 +841,20 @@ void ktrepl_roots_node_start(struct ktrepl_node *node)
 }
 
 /**
- * ktrepl_roots_cpu_start - a node has become the home of one more CPU
- * @node: the node
+ * ktrepl_roots_cpu_start - this CPU has taken another home
+ * @node: the node, or NULL for the master
  *
  * It is to have more spare roots.
  *
- * Context: Interrupts disabled, on the CPU concerned.
+ * Context: Interrupts disabled, on the CPU concerned, which has not loaded
+ * anything by its new home yet.
  */
 void ktrepl_roots_cpu_start(struct ktrepl_node *node)
 {
-	irq_work_queue(&node->kick);
+	this_cpu_write(ktrepl_cpu_top,
+		       node ? arch_ktrepl_root_top(node->root) : 0);
+	if (node)
+		irq_work_queue(&node->kick);
 }
 
 /**
@@ -706,10 +898,8 @@ static void ktrepl_bucket_drain(struct ktrepl_root_bucket *b)
 		raw_spin_lock_irq(&b->lock);
 		root = list_first_entry_or_null(&b->roots, struct ktrepl_root,
 						list);
-		if (root) {
-			list_del(&root->list);
-			WRITE_ONCE(*ktrepl_root_link(root), root->next);
-		}
+		if (root)
+			ktrepl_root_remove(root);
 		raw_spin_unlock_irq(&b->lock);
 		if (root) {
 			ktrepl_root_destroy(root);
@@ -762,9 +952,14 @@ void ktrepl_roots_stop(void)
  */
 void ktrepl_roots_finish(void)
 {
+	int cpu;
+
 	lockdep_assert_held(&ktrepl_mutex);
 
 	static_branch_disable_cpuslocked(&ktrepl_roots_key);
+	/* CPUs that have parked meanwhile were on a root of their own choice. */
+	for_each_possible_cpu(cpu)
+		per_cpu(ktrepl_cpu_mm_root, cpu) = NULL;
 }
 
 void ktrepl_roots_show(struct seq_file *m)
@@ -777,4 +972,28 @@ void ktrepl_roots_show(struct seq_file *m)
 		   atomic_long_read(&ktrepl_roots_reclaimed));
 	seq_printf(m, "roots_missed %ld\n",
 		   atomic_long_read(&ktrepl_roots_missed));
+	seq_printf(m, "roots_moved %ld\n",
+		   atomic_long_read(&ktrepl_roots_moved));
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+raw_spinlock_t *ktrepl_roots_lock(const struct mm_struct *mm)
+{
+	return &ktrepl_root_bucket(mm)->lock;
+}
+
+/* How many roots an mm has; it is not going away. */
+unsigned int ktrepl_roots_of(const struct mm_struct *mm)
+{
+	const struct ktrepl_root *root;
+	unsigned int nr = 0;
+
+	rcu_read_lock();
+	/* Pairs with smp_store_release() in ktrepl_root_add(). */
+	for (root = smp_load_acquire(&mm->ktrepl_roots); root;
+	     root = READ_ONCE(root->next))
+		nr++;
+	rcu_read_unlock();
+	return nr;
+}
+#endif

@@ -83,24 +83,18 @@ static bool ktrepl_leaf_ok(pgd_t *root, const struct ktrepl_set *set, int nid,
 	return true;
 }
 
-/* Does a root lead to the master's tables, like that of init_mm? */
-static bool ktrepl_root_is_master(pgd_t *root)
-{
-	unsigned long text = (unsigned long)ktrepl_info->marker;
-
-	if (!IS_ENABLED(CONFIG_KTREPL_ROOTS))
-		return root == ktrepl_master_root();
-	return pgd_val(*pgd_offset_pgd(root, text)) ==
-	       pgd_val(*pgd_offset_k(text));
-}
-
-/* The node whose leaves a root of this CPU has; NUMA_NO_NODE: the master. */
+/* The node whose leaves a root has; NUMA_NO_NODE: the master's. */
 static int ktrepl_root_nid(pgd_t *root)
 {
-	struct ktrepl_node *home = this_cpu_read(ktrepl_cpu_home);
+	unsigned long text = (unsigned long)ktrepl_info->marker;
+	int nid;
 
-	/* When memory for roots is short the CPU may be on the master. */
-	return home && !ktrepl_root_is_master(root) ? home->nid : NUMA_NO_NODE;
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid] && ktrepl_nodes[nid]->root &&
+		    pgd_val(*pgd_offset_pgd(ktrepl_nodes[nid]->root, text)) ==
+		    pgd_val(*pgd_offset_pgd(root, text)))
+			return nid;
+	return NUMA_NO_NODE;
 }
 
 /* Runs on the CPU, from an IPI. */

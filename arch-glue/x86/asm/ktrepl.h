@@ -6,6 +6,7 @@
 #define _ASM_X86_KTREPL_H
 
 #include <linux/jump_label.h>
+#include <linux/percpu-defs.h>
 #include <linux/types.h>
 
 struct mm_struct;
@@ -54,29 +55,60 @@ static inline void arch_ktrepl_store(void *root, void *entry, unsigned long val)
 #if defined(CONFIG_KTREPL_ROOTS) && !defined(USE_EARLY_PGTABLE_L5)
 
 DECLARE_STATIC_KEY_FALSE(ktrepl_roots_key);
+DECLARE_PER_CPU(pgd_t *, ktrepl_cpu_mm_root);
+DECLARE_PER_CPU(unsigned long, ktrepl_cpu_top);
 
 pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm);
-pgd_t *__ktrepl_loaded_pgd(struct mm_struct *mm);
-void __ktrepl_set_top(const void *entry);
+void __ktrepl_top_changed(struct mm_struct *mm, const void *entry);
 
-static __always_inline void ktrepl_set_top(const void *entry)
-{
-	if (static_branch_unlikely(&ktrepl_roots_key))
-		__ktrepl_set_top(entry);
-}
+/*
+ * The entry of a root that leads to the tables of a node, or to the master's: that
+ * of __START_KERNEL_map, with four levels and with five.
+ */
+#define KTREPL_PGD_INDEX	(PTRS_PER_PGD - 1)
 
-/* Does a root entry lead to tables of the node's own, in node roots? */
+#define arch_ktrepl_root_top(root)					\
+	pgd_val(READ_ONCE((root)[KTREPL_PGD_INDEX]))
+
+/*
+ * ktrepl_top_changed - an entry of the root of @mm has been written
+ *
+ * After the store, and before the table that the old entry led to is freed.  The
+ * barrier pairs with that of ktrepl_root_add().
+ */
+#define ktrepl_top_changed(mm, entry)					\
+do {									\
+	struct mm_struct *__mm = (mm);					\
+									\
+	if (static_branch_unlikely(&ktrepl_roots_key)) {		\
+		smp_mb();						\
+		if (READ_ONCE(__mm->ktrepl_roots))			\
+			__ktrepl_top_changed(__mm, entry);		\
+	}								\
+} while (0)
+
+/* Does a root entry lead to tables of a node, in some roots? */
 #define ktrepl_private_top(addr)				\
 	(static_branch_unlikely(&ktrepl_roots_key) &&		\
-	 pgd_index(addr) == pgd_index(__START_KERNEL_map))
+	 pgd_index(addr) == KTREPL_PGD_INDEX)
 
-/* The root that this CPU is about to load for @mm. */
+/*
+ * The root that this CPU is about to load for @mm.  Nearly always the mm's own,
+ * which leads to the tables of the CPU's node.
+ */
 #define ktrepl_mm_pgd(mm)						\
 ({									\
 	struct mm_struct *__mm = (mm);					\
+	pgd_t *__pgd = __mm->pgd;					\
 									\
-	static_branch_unlikely(&ktrepl_roots_key) ?			\
-		__ktrepl_mm_pgd(__mm) : __mm->pgd;			\
+	if (static_branch_unlikely(&ktrepl_roots_key)) {		\
+		if (likely(arch_ktrepl_root_top(__pgd) ==		\
+			   this_cpu_read(ktrepl_cpu_top)))		\
+			this_cpu_write(ktrepl_cpu_mm_root, NULL);	\
+		else							\
+			__pgd = __ktrepl_mm_pgd(__mm);			\
+	}								\
+	__pgd;								\
 })
 
 /*
@@ -87,14 +119,17 @@ static __always_inline void ktrepl_set_top(const void *entry)
 #define ktrepl_loaded_pgd(mm)						\
 ({									\
 	struct mm_struct *__mm = (mm);					\
+	pgd_t *__pgd = NULL;						\
 									\
-	static_branch_unlikely(&ktrepl_roots_key) ?			\
-		__ktrepl_loaded_pgd(__mm) : __mm->pgd;			\
+	if (static_branch_unlikely(&ktrepl_roots_key))			\
+		__pgd = this_cpu_read(ktrepl_cpu_mm_root);		\
+	__pgd ?: __mm->pgd;						\
 })
 
 #else
 
-static __always_inline void ktrepl_set_top(const void *entry) { }
+#define ktrepl_top_changed(mm, entry)	do { } while (0)
+
 static __always_inline bool ktrepl_private_top(unsigned long addr)
 {
 	return false;

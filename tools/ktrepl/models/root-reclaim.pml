@@ -1,86 +1,88 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Loading the node root of an mm against reclaim of roots, stores to the mm's
- * own root, and CPUs that come to the node and leave it.
+ * Loading the node root of an mm against reclaim of roots, stores to the mm's own
+ * root, and the end of the mm.
  *
- * Property: no CPU loads a root that has been freed, none is freed while a CPU
- * runs on it, a store to the mm's own root reaches every root that a CPU runs
- * on, and a CPU always knows which root it has loaded.
+ * Property: no CPU loads a root that has been freed or not been filled, none is
+ * freed while a CPU runs on it or walks the list by it, a store to the mm's own root
+ * reaches every root that a CPU runs on, and reclaim does not touch an mm that has
+ * ended.
  *
- * A CPU sets its bits, in mm_cpumask() and in the mask of the node, and then
- * looks for the root.  Reclaim unlinks the root, and then looks for the bits.
- * Either the CPU does not find the root, or reclaim finds the bits and puts the
- * root back.
+ * A CPU finds a root, notes it and loads it with interrupts disabled.  Reclaim
+ * first keeps CPUs from finding the root, and lets a grace period pass.  Then it
+ * looks for notes, and lets a grace period pass for CPUs that have noted the next
+ * root but not loaded it.  Then it takes the root off the list, and lets a grace
+ * period pass for those that walk it.
  *
  *   model             code (lib/ktrepl/root.c if no file is named)
  *   -----             ----
- *   cpu()             a CPU that switches mms and is moved between nodes
+ *   cpu()             a CPU that switches mms
  *     switch_in()     switch_mm_irqs_off() (arch/x86/mm/tlb.c) to the mm
  *     switch_out()    the same, from the mm to another
- *     arrive()        ktrepl_set_home() (core.c) to the node
- *     leave()         the same, to the master
- *     BIT             mm_cpumask(), set with a full barrier: [A3]
- *     AT              node->cpus
- *     attach()        load_new_mm_cr3(), arch_ktrepl_attach()
- *     find_root()     __ktrepl_mm_pgd(), ktrepl_root_find()
- *     make_root()     ktrepl_root_make()
- *     loaded          the CPU's note of what it has in CR3, by which
- *                     ktrepl_loaded_pgd() goes
- *   LINK              mm->ktrepl_roots
- *   reclaim()         ktrepl_roots_reclaim(), ktrepl_root_unlink()
+ *     find_root()     ktrepl_root_find()
+ *     get_root()      ktrepl_root_get(), ktrepl_root_add()
+ *     NOTE            ktrepl_cpu_mm_root
+ *     cr3             the root loaded; to load one is a full barrier
+ *   LINK, next        mm->ktrepl_roots, ktrepl_root.next
+ *   STATE             ktrepl_root.state
+ *   reclaim()         ktrepl_roots_reclaim()
+ *     advance()       ktrepl_roots_advance()
+ *     collect()       ktrepl_roots_collect(), ktrepl_root_remove()
  *     grace_period()  synchronize_rcu()
- *   writer()          native_set_p4d(), native_set_pgd(), __ktrepl_set_top()
- *     TOP             an entry of mm->pgd
- *   mm_free()         __ktrepl_mm_free()
+ *   writer()          set_p4d() and the like, ktrepl_top_changed()
+ *     TOP             a user entry of mm->pgd
+ *   mm_free()         ktrepl_mm_free()
  *   bucket            ktrepl_root_bucket.lock
  *   roots[]           root 0 is mm->pgd, or a root of some other mm
  *
  * Abstracted, and why that is sound:
  * - One mm and one node: reclaim looks at one root after the other, under the
- *   same lock, and a CPU looks for the root of one mm and one node.
+ *   same lock, and a CPU looks for the root of one mm and one node.  Where the mm
+ *   lives, and CPUs that change their home, are in root-move.pml.
  * - Roots are not used again after they have been freed: what would be wrong
  *   then is found when they are freed.  There are two of them, so that another
- *   is made after one has been reclaimed.
+ *   is made while one is dying.
  * - Reclaim takes any root at any time, whether idle or not.
  * - A CPU that has interrupts disabled delays a grace period, which also makes
  *   all of the CPU's earlier stores seen.
  * - Either a second CPU or the writer takes part, not both: they have nothing to
  *   do with each other but through the first CPU and reclaim.
- * - CR3, the home and the note belong to one CPU, which reads its own stores;
- *   contents of roots are written under the bucket lock.  They are no locations
- *   of store-buffer.inc.
+ * - Contents of roots are written under the bucket lock.
  * - No argument rests on a load after unlock(): see store-buffer.inc.  A CPU that
- *   has made a root loads it, while its bits are set; reclaim waits for a grace
- *   period; the others are done.
+ *   has made a root loads it in the same section with interrupts disabled; reclaim
+ *   waits for a grace period; the others are done.
  *
  * Mutations:
- * Mutation NO_MB_UNLINK: no smp_mb() between unlinking and looking at the bits
- * Mutation NO_MB_SWITCH: no full barrier between the bit of mm_cpumask() and
- *	the look-up
- * Mutation NO_MB_HOME: no full barrier between the bit of the node and the home
- * Mutation BIT_LATE: the bit of mm_cpumask() is set after the look-up
- * Mutation AT_LATE: the bit of the node is set after the root has been loaded
- * Mutation NO_PUT_BACK: reclaim does not look for the bits
- * Mutation NO_GRACE: a root is freed without a grace period
- * Mutation UNHASH_EARLY: a root is not kept true until the grace period is over
- * Mutation FILL_UNLOCKED: a root is filled before the bucket lock is taken
+ * Mutation NO_GRACE_FOUND: no grace period before reclaim looks for notes
+ * Mutation NO_GRACE_LEFT: none before a root is taken off the list
+ * Mutation NO_GRACE_LIST: none before it is freed
+ * Mutation NO_NOTES: reclaim does not look for notes
+ * Mutation NOTE_LATE: a CPU notes a root after it has enabled interrupts
+ * Mutation LIVE_EARLY: a root is to be found before it is filled
+ * Mutation FILL_FIRST: a root is filled before it is on the list
+ * Mutation NO_MB_FILL: no smp_mb() between adding a root and filling it
+ * Mutation NO_MB_WRITER: no smp_mb() between a store and the look for roots
  * Mutation REPEAT_FIRST: a store is repeated in the roots before it is done
- * Mutation SEARCH_LOADED: a CPU searches the mm for the root that it has loaded
+ * Mutation TOUCH_LATE: reclaim touches the mm after a root has left its list
  */
 #define CPUS		4	/* 0, 1: CPUs of the node; then: */
 #define RECLAIM		2
 #define WRITER		3
 #define TURNS(cpu)	(3 - cpu)
 
+#define ROOTS		2	/* made in the course of time */
+
 #define LINK		0
 #define TOP		1
-#define BIT		2	/* and 3 */
-#define AT		4	/* and 5 */
+#define NOTE		2	/* and 3 */
+#define STATE		3	/* + root: 4 and 5 */
 #define LOCATIONS	6
-#define DRAIN_ALL	DRAIN(LINK) DRAIN(TOP) DRAIN(BIT) DRAIN(BIT + 1) \
-			DRAIN(AT)
+#define DRAIN_ALL	DRAIN(0) DRAIN(1) DRAIN(2) DRAIN(3) DRAIN(4) DRAIN(5)
 
-#define ROOTS		2	/* made in the course of time */
+#define UNFILLED	0
+#define LIVE		1
+#define DYING		2
+#define LEFT		3
 
 byte done;
 
@@ -89,8 +91,9 @@ byte done;
 #include "store-buffer.inc"
 
 typedef root {
-	bool hashed;		/* stores are repeated in it */
+	bool filled;
 	bool freed;
+	byte next;
 	byte top
 };
 
@@ -100,10 +103,11 @@ bool bucket, mm_freed;
 
 byte users = 2;			/* of the mm: CPU 0, and CPU 1 or the writer */
 
-bool irqs_off[2], home[2], has_mm[2];
-byte cr3[2], loaded[2];
+bool irqs_off[2], has_mm[2];
+byte cr3[2], walking[2];
 
-#define in_use(r)	(cr3[0] == r || cr3[1] == r)
+#define in_use(r)	(cr3[0] == r || cr3[1] == r || walking[0] == r || \
+			 walking[1] == r)
 
 inline free_root(r)
 {
@@ -113,129 +117,129 @@ inline free_root(r)
 	}
 }
 
-#ifdef FILL_UNLOCKED
-#define fill_before_lock()	value = load(me, TOP)
-#define fill_locked()		skip
-#else
-#define fill_before_lock()	skip
-#define fill_locked()		value = load(me, TOP)
-#endif
+#define is_live(r)	(load(me, STATE + r) == LIVE)
 
-/* From a spare root, if there is one. */
-inline make_root()
-{
-	fill_before_lock();
-	lock(bucket);
-	new = load(me, LINK);
-	if
-	:: new == 0 && made < ROOTS ->
-		fill_locked();
-		d_step {
-			made++;
-			new = made;
-			roots[new].top = value;
-			roots[new].hashed = true
-		};
-		store(me, LINK, new)
-	:: else
-	fi;
-	unlock(me, bucket);
-	value = 0
-}
-
-/* Without the lock; a CPU that stopped inside may not take it. */
+/* The list has two roots at most. */
 inline find_root()
 {
-	new = load(me, LINK);
+	walking[me] = load(me, LINK);
 	if
-	:: new != 0 -> assert(!roots[new].freed)
-	:: new == 0 -> make_root()
-	:: new == 0
-	fi
-}
-
-/* Loads the root of the mm, or some other that is not of this model. */
-inline attach()
-{
-	if
-	:: has_mm[me] && home[me] -> find_root()
+	:: walking[me] && !is_live(walking[me]) ->
+		assert(!roots[walking[me]].freed);
+		walking[me] = roots[walking[me]].next
 	:: else
 	fi;
+	if
+	:: walking[me] && is_live(walking[me]) ->
+		d_step {
+			assert(!roots[walking[me]].freed);
+			new = walking[me]
+		}
+	:: else
+	fi;
+	walking[me] = 0
+}
+
+inline fill_root()
+{
+	value = load(me, TOP);
+	d_step { roots[made].top = value; roots[made].filled = true; value = 0 }
+}
+
+inline get_root()
+{
+	lock(bucket);
+	find_root();
+	if
+	:: !new && made < ROOTS ->
+		d_step { made++; new = made };
+#ifdef LIVE_EARLY
+		store(me, STATE + new, LIVE);
+		smp_mb(me);
+#endif
+#ifdef FILL_FIRST
+		fill_root();
+#endif
+		roots[new].next = load(me, LINK);
+		store(me, LINK, new);
+#ifndef FILL_FIRST
+#ifndef NO_MB_FILL
+		smp_mb(me);
+#endif
+		fill_root();
+#endif
+#ifndef LIVE_EARLY
+		/* A release. */
+		smp_mb(me);
+		store(me, STATE + new, LIVE);
+#endif
+	:: else
+	fi;
+	unlock(me, bucket)
+}
+
+inline load_root()
+{
+#ifndef NOTE_LATE
+	store(me, NOTE + me, new);
+#endif
+	smp_mb(me);
 	d_step {
 		assert(!roots[new].freed);
-		cr3[me] = new;
-		loaded[me] = new
+		assert(!new || roots[new].filled);
+		cr3[me] = new
 	};
+	irqs_off[me] = false;
+#ifdef NOTE_LATE
+	store(me, NOTE + me, new);
+#endif
 	new = 0
 }
 
 inline switch_in()
 {
 	has_mm[me] = true;
-#ifndef BIT_LATE
-	store(me, BIT + me, true);
-#ifndef NO_MB_SWITCH
-	smp_mb(me)
-#endif
-#endif
+	find_root();
+	if
+	:: !new -> get_root()
+	:: else
+	fi;
+	load_root()
 }
 
 inline switch_out()
 {
-	store(me, BIT + me, false);
-	has_mm[me] = false
+	has_mm[me] = false;
+	load_root()
 }
-
-inline arrive()
-{
-#ifndef AT_LATE
-	store(me, AT + me, true);
-#ifndef NO_MB_HOME
-	smp_mb(me);
-#endif
-#endif
-	home[me] = true
-}
-
-inline leave()
-{
-	home[me] = false
-}
-
-/* The bits that are not what they should be yet. */
-inline attached()
-{
-#ifdef BIT_LATE
-	store(me, BIT + me, has_mm[me]);
-#endif
-	if
-	:: load(me, AT + me) != home[me] -> store(me, AT + me, home[me])
-	:: else
-	fi
-}
-
-/* As KVM asks for it, with interrupts enabled. */
-#ifdef SEARCH_LOADED
-#define loaded_root()	(load(me, LINK) == cr3[me] -> cr3[me] : 0)
-#else
-#define loaded_root()	loaded[me]
-#endif
 
 /* The last user of the mm has gone. */
 inline mm_free()
 {
-	lock(bucket);
 	new = load(me, LINK);
-	store(me, LINK, 0);
-	d_step {
-		roots[new].hashed = false;
-		mm_freed = true
-	};
-	unlock(me, bucket);
 	if
-	:: new != 0 -> free_root(new)
+	:: new ->
+		lock(bucket);
+		new = load(me, LINK);
+		if
+		:: new ->
+			if
+			:: roots[new].next -> free_root(roots[new].next);
+				d_step {
+					memory[STATE + roots[new].next] = UNFILLED;
+					roots[new].next = 0
+				}
+			:: else
+			fi;
+			free_root(new);
+			memory[STATE + new] = UNFILLED
+		:: else
+		fi;
+		store(me, LINK, 0);
+		unlock(me, bucket)
 	:: else
 	fi;
+	mm_freed = true;
 	new = 0
 }
 
@@ -250,13 +254,7 @@ proctype cpu(byte me)
 		if
 		:: !has_mm[me] -> switch_in()
 		:: has_mm[me] -> switch_out()
-		:: me == 0 && !home[me] -> arrive()
-		:: me == 0 && home[me] -> leave()
-		fi;
-		attach();
-		attached();
-		irqs_off[me] = false;
-		assert(loaded_root() == cr3[me])
+		fi
 	:: break
 	od;
 
@@ -264,9 +262,7 @@ proctype cpu(byte me)
 	if
 	:: has_mm[me] ->
 		irqs_off[me] = true;
-		switch_out();
-		cr3[me] = 0;
-		irqs_off[me] = false
+		switch_out()
 	:: else
 	fi;
 	smp_mb(me);
@@ -285,66 +281,89 @@ inline grace_period()
 	drained(RECLAIM)
 }
 
-inline see_bits(n)
+#ifdef NO_NOTES
+#define noted(r)	false
+#else
+#define noted(r)	(load(RECLAIM, NOTE) == r || load(RECLAIM, NOTE + 1) == r)
+#endif
+
+#define state_of(r)	load(RECLAIM, STATE + r)
+
+inline advance_root(r, from, to)
 {
-	see = load(RECLAIM, BIT + n);
-	see = see && load(RECLAIM, AT + n)
+	if
+	:: state_of(r) == from && !noted(r) -> store(RECLAIM, STATE + r, to)
+	:: else
+	fi
 }
 
-inline unlink()
+inline advance(from, to)
 {
-	victim = load(RECLAIM, LINK);
+	lock(bucket);
+	advance_root(1, from, to);
+	advance_root(2, from, to);
+	unlock(RECLAIM, bucket)
+}
+
+inline collect_root(r)
+{
 	if
-	:: victim != 0 ->
+	:: state_of(r) == LEFT ->
 		assert(!mm_freed);
-		store(RECLAIM, LINK, 0);
-#ifndef NO_MB_UNLINK
+		head = load(RECLAIM, LINK);
+		link = (head == r -> roots[r].next : head);
+		roots[head].next = (head == r -> roots[head].next : roots[r].next);
+		store(RECLAIM, LINK, link);
+#ifdef TOUCH_LATE
 		smp_mb(RECLAIM);
+		assert(!mm_freed);
 #endif
-#ifndef NO_PUT_BACK
-		see_bits(0);
-		if
-		:: !see -> see_bits(1)
-		:: else
-		fi;
-#endif
-		if
-		:: see ->
-			store(RECLAIM, LINK, victim);
-			victim = 0;
-			see = false
-		:: else
-#ifdef UNHASH_EARLY
-			-> roots[victim].hashed = false
-#endif
-		fi
+		store(RECLAIM, STATE + r, UNFILLED);
+		victim[r] = true;
+		head = 0;
+		link = 0
+	:: else
+	fi
+}
+
+inline collect()
+{
+	lock(bucket);
+	collect_root(1);
+	collect_root(2);
+	unlock(RECLAIM, bucket)
+}
+
+inline free_victim(r)
+{
+	if
+	:: victim[r] -> free_root(r); victim[r] = false
 	:: else
 	fi
 }
 
 proctype reclaim()
 {
-	byte victim, turn;
-	bool see;
+	bool victim[ROOTS + 1];
+	byte head, link, turn;
 
 	do
 	:: turn < ROOTS ->
 		turn++;
-		lock(bucket);
-		unlink();
-		unlock(RECLAIM, bucket);
-		if
-		:: victim != 0 ->
-#ifndef NO_GRACE
-			grace_period();
+		advance(LIVE, DYING);
+#ifndef NO_GRACE_FOUND
+		grace_period();
 #endif
-			lock(bucket);
-			roots[victim].hashed = false;
-			unlock(RECLAIM, bucket);
-			free_root(victim);
-			victim = 0
-		:: else
-		fi
+		advance(DYING, LEFT);
+#ifndef NO_GRACE_LEFT
+		grace_period();
+#endif
+		collect();
+#ifndef NO_GRACE_LIST
+		grace_period();
+#endif
+		free_victim(1);
+		free_victim(2)
 	:: break
 	od;
 	done++
@@ -353,30 +372,44 @@ proctype reclaim()
 inline repeat(r)
 {
 	if
-	:: roots[r].hashed -> roots[r].top = load(WRITER, TOP)
+	:: r && !roots[r].freed -> roots[r].top = load(WRITER, TOP)
 	:: else
 	fi
 }
 
+/* In all roots of the list. */
 inline repeat_all()
 {
-	lock(bucket);
-	repeat(1);
-	repeat(2);
-	unlock(WRITER, bucket)
+	if
+	:: load(WRITER, LINK) ->
+		lock(bucket);
+		first = load(WRITER, LINK);
+		repeat(first);
+		if
+		:: first -> repeat(roots[first].next)
+		:: else
+		fi;
+		unlock(WRITER, bucket);
+		first = 0
+	:: else
+	fi
 }
 
 proctype writer()
 {
+	byte first;
+
 #ifdef REPEAT_FIRST
 	repeat_all();
 #endif
 	store(WRITER, TOP, 1);
 #ifndef REPEAT_FIRST
+#ifndef NO_MB_WRITER
+	smp_mb(WRITER);
+#endif
 	repeat_all();
 #endif
 	assert(cr3[0] == 0 || roots[cr3[0]].top == 1);
-	assert(cr3[1] == 0 || roots[cr3[1]].top == 1);
 	users--;
 	done++
 }
@@ -384,12 +417,6 @@ proctype writer()
 init
 {
 	atomic {
-		memory[AT + 1] = true;
-		home[1] = true;
-		if
-		:: memory[AT] = true; home[0] = true
-		:: skip
-		fi;
 		run drain(0);
 		run drain(1);
 		run drain(RECLAIM);
