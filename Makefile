@@ -2,7 +2,7 @@
 
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
 
-.PHONY: help setup image run shell kunit suites stress power shortage debian static models
+.PHONY: help setup image run shell kunit suites stress power shortage roots debian static models
 .PHONY: check check-all again releases trixie latency clean
 .PHONY: bench bench-gate bench-history
 
@@ -19,6 +19,7 @@ help:
 	@echo 'make stress    everything that patches text, forks, maps and migrates, at once'
 	@echo 'make power     CPUs and memory that come and go, hibernation'
 	@echo 'make shortage  memory that is short when replication is switched on, and comes later'
+	@echo 'make roots     node roots of 2,000 processes on one node, and of 200 on two'
 	@echo 'make debian    test_bpf, and bpftrace of Debian: the same with replication as without'
 	@echo 'make static    checkpatch, W=1, sparse, coccinelle, kernel-doc, shellcheck'
 	@echo 'make models    spin checks the models of the lockless protocols, and refutes each'
@@ -76,6 +77,9 @@ power: image
 
 shortage: image
 	@scripts/run shortage
+
+roots: image
+	@MEM=$(or $(MEM),4096) scripts/run roots
 
 debian: CONFIG := $(or $(CONFIG),bpf)
 debian: image

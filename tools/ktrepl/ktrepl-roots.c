@@ -120,10 +120,11 @@ static void wait_for_live(enum phase phase, u64 enough, unsigned int seconds)
 
 /* === Processes =========================================================== */
 
-/* In the child: stay on one node, run when told to. */
+/* In the child, which was born on its CPU: stay there, run when told to. */
 static void __noreturn one_run(unsigned int i, int ready)
 {
-	if (run_on_cpu(machine_cpu(&machine, i, i)) || write(ready, "", 1) != 1)
+	(void)i;
+	if (write(ready, "", 1) != 1)
 		_exit(EXIT_FAILED);
 	close(ready);
 	while (!*running)
@@ -176,6 +177,9 @@ static void start_processes(unsigned int nr, void (*run)(unsigned int, int))
 	if (pipe(ready))
 		die(EXIT_FAILED, "pipe: %s", strerror(errno));
 	for (i = 0; i < nr; i++) {
+		if (run_on_cpu(machine_cpu(&machine, i, i)))
+			die(EXIT_FAILED, "cannot run on CPU %d: %s",
+			    machine_cpu(&machine, i, i), strerror(errno));
 		child[nr_children] = fork();
 		if (!child[nr_children])
 			run(i, ready[1]);
