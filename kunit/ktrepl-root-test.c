@@ -26,6 +26,7 @@
 #include <asm/cpufeature.h>
 #include <asm/pgalloc.h>
 #include <asm/text-patching.h>
+#include <asm/tlbflush.h>
 
 #include "common.h"
 
@@ -356,6 +357,28 @@ static void ktrepl_root_two(struct kunit *test)
 	ktrepl_root_unuse(test, &b);
 }
 
+/* [T17]: an mm moves although a CPU of its old node has it, but only lazily */
+static void ktrepl_root_lazy(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	struct ktrepl_root_user u;
+	struct ktrepl_node *node;
+	unsigned int cpu = ktrepl_root_other(test, &node), i;
+
+	ktrepl_root_use(test, &u, t->mm, t->cpu);
+	kthread_stop(u.task);
+	put_task_struct(u.task);
+	for (i = 0; i < 50; i++) {
+		ktrepl_root_use(test, &u, t->mm, cpu);
+		ktrepl_root_unuse(test, &u);
+		if (u.loaded == t->mm->pgd)
+			break;
+		msleep(20);
+	}
+	KUNIT_EXPECT_PTR_EQ(test, u.loaded, t->mm->pgd);
+	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, node->root));
+}
+
 /* A root is not given back while a CPU is on it, however long that is. */
 static void ktrepl_root_busy(struct kunit *test)
 {
@@ -386,11 +409,12 @@ static void ktrepl_root_leave(struct kunit *test)
 	ktrepl_root_unuse(test, &u);
 	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, t->node->root));
 	KUNIT_ASSERT_EQ(test, remove_cpu(t->cpu), 0);
-	KUNIT_EXPECT_PTR_EQ(test, per_cpu(ktrepl_cpu_mm_root, t->cpu),
-			    ktrepl_master_root());
+	/* Nobody would tell it to leave a root, or to flush. */
+	KUNIT_EXPECT_PTR_EQ(test, per_cpu(cpu_tlbstate.loaded_mm, t->cpu),
+			    &init_mm);
+	KUNIT_EXPECT_NULL(test, per_cpu(ktrepl_cpu_mm_root, t->cpu));
 	ktrepl_disable();
 	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, ktrepl_master_root()));
-	KUNIT_EXPECT_NULL(test, per_cpu(ktrepl_cpu_mm_root, t->cpu));
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	KUNIT_EXPECT_EQ(test, add_cpu(t->cpu), 0);
 }
@@ -652,6 +676,7 @@ static struct kunit_case ktrepl_root_cases[] = {
 	KUNIT_CASE(ktrepl_root_kgdb),
 	KUNIT_CASE(ktrepl_root_home),
 	KUNIT_CASE_SLOW(ktrepl_root_two),
+	KUNIT_CASE_SLOW(ktrepl_root_lazy),
 	KUNIT_CASE_SLOW(ktrepl_root_busy),
 	KUNIT_CASE_SLOW(ktrepl_root_leave),
 	KUNIT_CASE(ktrepl_root_fixed),

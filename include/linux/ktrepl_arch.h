@@ -245,14 +245,13 @@ int arch_ktrepl_node_finish(int nid, pgd_t *root);
 void arch_ktrepl_leaf_sync(pgd_t *root, unsigned long addr);
 
 /**
- * arch_ktrepl_attach - [A1] load the root that ktrepl wants on this CPU
+ * arch_ktrepl_attach - [A1] load the kernel's root for this CPU
  *
- * Loads this CPU's root again, as ktrepl_mm_pgd() gives it with
- * CONFIG_KTREPL_ROOTS and ktrepl_cpu_root() without, and drops every cached
- * translation, global ones and all address space ids included.  Where the CPU
- * is on the node root that it is to have already, nothing need be done.
+ * Loads the root that ktrepl_mm_pgd() gives for init_mm, having left the mm that the
+ * CPU had before, with CONFIG_KTREPL_ROOTS, and the one of ktrepl_cpu_root() without.
+ * Drops every cached translation, global ones and all address space ids included.
  *
- * Context: Interrupts disabled, on the CPU concerned.
+ * Context: Interrupts disabled, on the CPU concerned, by a thread that has no mm.
  */
 void arch_ktrepl_attach(void);
 
@@ -338,6 +337,9 @@ void __ktrepl_sync_entry(const void *entry);
  *	the key is off.  The architecture has set this CPU in mm_cpumask(@mm)
  *	before, with a full barrier.  Interrupts stay disabled until the root is
  *	loaded
+ *
+ * bool arch_ktrepl_cpu_is_lazy(int cpu) - [T17] does a CPU have an mm loaded though
+ *	nothing on it uses the mm?  A hint
  *
  * ktrepl_loaded_pgd(mm) - [A5] the root that this CPU has loaded for its present
  *	mm: ktrepl_cpu_mm_root, or mm->pgd where that is NULL or the key is off

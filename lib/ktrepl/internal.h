@@ -78,7 +78,8 @@ extern const char *const ktrepl_stat_names[KTREPL_NR_STATS];
  * @ready:	  spare roots for mms
  * @nr_ready:	  number of spare roots
  * @want_ready:	  how many there should be, 0 while there are to be none
- * @missed:	  CPUs that found no spare root, and may run on a master's
+ * @missed:	  CPUs that found no spare root, and may run on another node's
+ *		  tables, or that are to leave an mm that they have lazily
  * @backoff:	  after a failure, when to try again, in jiffies
  * @kick:	  asks for @refill from under the runqueue lock
  * @refill:	  allocates spare roots; pending with a delay while it backs off

@@ -14,8 +14,9 @@
  * prepared outside: the first switch already runs on node-local text, and nothing
  * needs to be reloaded later.  When spares have run out the CPU uses mm->pgd, and
  * notes that on ktrepl_node.missed.  The work item that makes new spares has such
- * CPUs look for their root once more, by their stopper threads: an IPI can come
- * while a CPU runs on tables that are not those of its loaded mm.  The work item
+ * CPUs leave the mm for init_mm, by their stopper threads, so that they look for
+ * their root once more: an IPI can come while a CPU runs on tables that are not
+ * those of its loaded mm.  The work item
  * takes neither cpus_read_lock nor ktrepl_mutex, because ktrepl_roots_stop() waits
  * for it under both.
  *
@@ -82,8 +83,8 @@ enum ktrepl_root_state {
  * @mm:	   whose root it is; NULL for a spare
  * @state: enum ktrepl_root_state
  * @used:  when it was last loaded, in jiffies
- * @shared: when the mm was last seen on the node where it lives as well; bucket
- *	   lock
+ * @shared: when the mm was last seen to run on the node where it lives as well;
+ *	   bucket lock
  */
 struct ktrepl_root {
 	struct list_head list;
@@ -154,7 +155,7 @@ static atomic_long_t ktrepl_roots_missed, ktrepl_roots_moved;
 #define KTREPL_ROOT_IDLE_PRESS	(HZ / 10)
 
 /* An mm that has a root for a node moves there when it is not shared for so long. */
-#define KTREPL_ROOT_SETTLE	HZ
+#define KTREPL_ROOT_SETTLE	(HZ / 4)
 
 static void ktrepl_reclaim_fn(struct work_struct *work);
 static DECLARE_DELAYED_WORK(ktrepl_reclaim_work, ktrepl_reclaim_fn);
@@ -237,7 +238,7 @@ static struct ktrepl_root *ktrepl_root_create(struct ktrepl_node *node)
 	return root;
 }
 
-/* On a CPU that may run on a master root, from its stopper thread. */
+/* On a CPU that has missed its root, or has an mm lazily, from its stopper thread. */
 static int ktrepl_attach_fn(void *node)
 {
 	unsigned long flags;
@@ -462,15 +463,30 @@ static void ktrepl_root_add(struct ktrepl_root_bucket *b,
 
 /*
  * Is a root no longer needed?  An mm that is on two nodes by turns does not go to
- * and fro, and take one root after the other.
+ * and fro, and take one root after the other.  CPUs where it lives, and does not run
+ * any more, may have it lazily for long: they are asked to leave it.
  */
 static bool ktrepl_root_settled(struct ktrepl_root *root)
 {
 	struct ktrepl_node *node = ktrepl_mm_node(root->mm);
+	bool settled = true;
+	int cpu;
 
-	if (node && node != root->node && ktrepl_mm_is_on(root->mm, node))
-		root->shared = jiffies;
-	return time_after(jiffies, root->shared + KTREPL_ROOT_SETTLE);
+	if (!node || node == root->node)
+		return true;
+	for_each_cpu_and(cpu, mm_cpumask(root->mm), &node->cpus) {
+		if (!arch_ktrepl_cpu_is_lazy(cpu))
+			root->shared = jiffies;
+		settled = false;
+	}
+	if (!time_after(jiffies, root->shared + KTREPL_ROOT_SETTLE))
+		return false;
+	if (settled)
+		return true;
+	for_each_cpu_and(cpu, mm_cpumask(root->mm), &node->cpus)
+		cpumask_set_cpu(cpu, &node->missed);
+	ktrepl_refill_kick(node);
+	return false;
 }
 
 /*
@@ -512,13 +528,8 @@ static pgd_t *ktrepl_root_choose(struct mm_struct *mm)
 	struct ktrepl_root *root;
 	unsigned long now = jiffies;
 
-	/*
-	 * A CPU that is about to park does not get to any user entry.  It stays
-	 * on what it has cached now, out of reach of flushes.
-	 */
 	if (!node)
-		return cpu_online(smp_processor_id()) ? NULL :
-			ktrepl_master_root();
+		return NULL;
 	if (mm == &init_mm)
 		return node->root;
 	if (arch_ktrepl_root_fixed(mm))
@@ -952,14 +963,9 @@ void ktrepl_roots_stop(void)
  */
 void ktrepl_roots_finish(void)
 {
-	int cpu;
-
 	lockdep_assert_held(&ktrepl_mutex);
 
 	static_branch_disable_cpuslocked(&ktrepl_roots_key);
-	/* CPUs that have parked meanwhile were on a root of their own choice. */
-	for_each_possible_cpu(cpu)
-		per_cpu(ktrepl_cpu_mm_root, cpu) = NULL;
 }
 
 void ktrepl_roots_show(struct seq_file *m)

@@ -604,6 +604,23 @@ static void parse_options(int argc, char **argv)
 		choose_default();
 }
 
+/*
+ * The CPU that we come from may idle with our address space loaded.  Replication
+ * has it leave when we have been switched to here for a while.
+ */
+static void settle(void)
+{
+	u64 end = now_ns() + 500000000;
+	pid_t other = fork();
+
+	if (other < 0)
+		die(EXIT_FAILED, "fork: %s", strerror(errno));
+	while (!other || now_ns() < end)
+		sched_yield();
+	if (kill(other, SIGKILL) || waitpid(other, NULL, 0) != other)
+		die(EXIT_FAILED, "cannot end a process: %s", strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
 	int err;
@@ -617,6 +634,7 @@ int main(int argc, char **argv)
 	if (err)
 		die(EXIT_UNAVAILABLE, "cannot run on cpu %d: %s", cpu,
 		    strerror(-err));
+	settle();
 	run_benches();
 	if (fflush(stdout) || ferror(stdout))
 		die(EXIT_FAILED, "cannot write: %s", strerror(errno));

@@ -87,6 +87,10 @@ do {									\
 	}								\
 } while (0)
 
+/* Does a CPU have its mm for no other reason than that nothing else came? */
+#define arch_ktrepl_cpu_is_lazy(cpu)					\
+	READ_ONCE(per_cpu(cpu_tlbstate_shared.is_lazy, cpu))
+
 /* Does a root entry lead to tables of a node, in some roots? */
 #define ktrepl_private_top(addr)				\
 	(static_branch_unlikely(&ktrepl_roots_key) &&		\

@@ -258,24 +258,6 @@ proctype cpu(byte me)
 	done++
 }
 
-/*
- * choose() for a CPU that gets another home.  Its own bits are still those of the
- * node that it leaves, so that the mm does not move.
- */
-inline choose_anew(c)
-{
-#ifdef ALL
-	d_step { cr3[c] = MM; hit[c] = false }
-#else
-	lock(bucket);
-	if
-	:: load(c, TOP) == home[c] -> take_mm()
-	:: else -> take_root()
-	fi;
-	unlock(c, bucket)
-#endif
-}
-
 /* By the CPU's stopper thread. */
 inline place(c, n)
 {
@@ -288,10 +270,9 @@ inline place(c, n)
 #endif
 		smp_mb(c);
 		home[c] = n;
-		if
-		:: has_mm[c] -> choose_anew(c)
-		:: else
-		fi;
+		/* It leaves the mm. */
+		store(c, BIT + c, false);
+		d_step { has_mm[c] = false; hit[c] = false; cr3[c] = OTHER };
 		cached[c] = 0;
 		walk(c);
 		store(c, AT_OF(was, c), false);
