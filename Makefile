@@ -3,7 +3,7 @@
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
 
 .PHONY: help setup image run shell kunit suites stress power shortage roots debian static models
-.PHONY: check check-all again releases trixie latency clean
+.PHONY: check check-all again releases bisect-check trixie latency clean
 .PHONY: bench bench-gate bench-history
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo '               the same without building'
 	@echo 'make check-all all topologies and modes; hours'
 	@echo 'make releases  whether the overlay fits every release of the kernel in Debian 12 and 13'
+	@echo 'make bisect-check  whether each patch of "scripts/overlay export" builds and boots'
 	@echo 'make trixie    make TARGET=run in a root of Debian 13'
 	@echo 'make bench     cost as instruction counts: not built, off, on'
 	@echo 'make bench-gate  fail where a call costs 0.5 % more than scripts/bench-counts has it'
@@ -107,6 +108,12 @@ again:
 
 releases:
 	@scripts/releases
+
+# Of both architectures.
+bisect-check:
+	@ARCH=x86_64 scripts/setup
+	@ARCH=arm64 scripts/setup
+	@scripts/bisect-check
 
 trixie:
 	@scripts/trixie $(TARGET)

@@ -17,6 +17,7 @@ PRISTINE=$BUILD/src/linux-source-$KERNEL_VERSION
 ARCH=${ARCH:-x86_64}
 JOBS=${JOBS:-$(nproc)}
 BREAK=${BREAK:-}
+STEP=${STEP:-}
 
 # All kernels, that of kunit.py too, take from the cache what is alike, in clones at
 # other paths as well. What is not in it yet is compiled without being preprocessed
@@ -24,9 +25,9 @@ BREAK=${BREAK:-}
 export CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
 export KBUILD_BUILD_TIMESTAMP=2026-01-01
 
-# The kernels with mutants get a tree and objects of their own, laid out alike, so
-# that ccache takes most objects from the good one.
-WORK=$BUILD${BREAK:+/mutants}
+# The kernels with mutants, and those of scripts/bisect-check, get a tree and objects
+# of their own, laid out alike, so that ccache takes most objects from the good one.
+WORK=$BUILD${STEP:+/bisect}${BREAK:+/mutants}
 TREE=$WORK/linux
 
 die() {

@@ -103,6 +103,7 @@ class Synthetic(OverlayCase):
         self.put(self.repo, "inc/a.h", "extern int a;\n")
         (self.repo / "patches/6.12").mkdir(parents=True)
         self.add_patch("0001-one.patch", {"mm/one.c": {5: "line five\n"}})
+        self.put(self.repo, "patches/6.12/cover-letter", "One and two\n\nWhy.\n")
         git(self.repo, "init", "-q")
         self.commit()
 
@@ -268,9 +269,20 @@ class Synthetic(OverlayCase):
                     self.good("apply")
                 self.assertIn("exported 3 patches", self.good("export", str(out)))
                 names = sorted(p.name for p in out.iterdir())
-                self.assertEqual([name[:4] for name in names], ["0001", "0002", "0003"])
-                self.assertIn("Because.", (out / names[0]).read_text())
+                self.assertEqual([name[:4] for name in names],
+                                 ["0000", "0001", "0002", "0003"])
+                letter = (out / names[0]).read_text()
+                self.assertIn("Subject: [PATCH 0/3] One and two\n", letter)
+                self.assertIn("\nWhy.\n", letter)
+                self.assertNotIn("***", letter)
+                self.assertIn("Because.", (out / names[1]).read_text())
+                for name in names[1:]:
+                    self.assertIn("\nSigned-off-by: ", (out / name).read_text())
         self.bad("is not empty", "export", str(out))
+
+    def test_export_without_a_letter(self):
+        (self.repo / "patches/6.12/cover-letter").unlink()
+        self.bad("cover-letter is not there", "export", str(self.scratch / "series"))
 
     def test_export_finds_a_patch_that_git_does_not_take(self):
         patch = self.repo / "patches/6.12/0001-one.patch"
