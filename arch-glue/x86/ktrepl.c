@@ -155,7 +155,7 @@ pgd_t *arch_ktrepl_root_alloc(int nid, pgd_t *from)
 
 	/*
 	 * All of it is overwritten.  Spare roots are no process's: ktrepl
-	 * accounts for them, no memory cgroup does.
+	 * accounts for them, no memory cgroup and no mm_pgtables_bytes() does.
 	 */
 	page = alloc_pages_node(nid, GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN,
 				PGD_ALLOCATION_ORDER);
@@ -245,8 +245,8 @@ void arch_ktrepl_root_mark(pgd_t *root)
 		   __pgd(arch_ktrepl_root_top(root) | _PAGE_SOFTW1));
 }
 
-void arch_ktrepl_for_each_mm(void (*fn)(struct mm_struct *mm, void *data),
-			     void *data)
+void arch_ktrepl_each_mm(void (*fn)(struct mm_struct *mm, void *data),
+			 void *data)
 {
 	struct ptdesc *pt;
 

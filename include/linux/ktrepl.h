@@ -317,15 +317,16 @@ void __ktrepl_mm_free(struct mm_struct *mm);
  */
 static __always_inline void ktrepl_mm_free(struct mm_struct *mm)
 {
+	if (!static_branch_unlikely(&ktrepl_roots_key))
+		return;
 	/* Pairs with ktrepl_root_remove(): then reclaim is done with the mm. */
-	if (static_branch_unlikely(&ktrepl_roots_key) &&
-	    smp_load_acquire(&mm->ktrepl_roots))
+	if (smp_load_acquire(&mm->ktrepl_roots))
 		__ktrepl_mm_free(mm);
 }
 
 #else
 
-#define ktrepl_top_changed(mm, entry)	do { } while (0)
+#define ktrepl_top_changed(mm, entry)	((void)(mm), (void)(entry))
 
 static inline void ktrepl_mm_init(struct mm_struct *mm) { }
 static inline void ktrepl_mm_free(struct mm_struct *mm) { }

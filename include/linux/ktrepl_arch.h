@@ -398,7 +398,7 @@ void arch_ktrepl_root_mark(pgd_t *root);
 bool arch_ktrepl_root_fixed(const struct mm_struct *mm);
 
 /**
- * arch_ktrepl_for_each_mm - [T16] call a function for each mm that has a root
+ * arch_ktrepl_each_mm - [T16] call a function for each mm that has a root
  * @fn:	  the function; takes raw spinlocks
  * @data: for it
  *
@@ -407,8 +407,8 @@ bool arch_ktrepl_root_fixed(const struct mm_struct *mm);
  *
  * Context: Process context.
  */
-void arch_ktrepl_for_each_mm(void (*fn)(struct mm_struct *mm, void *data),
-			     void *data);
+void arch_ktrepl_each_mm(void (*fn)(struct mm_struct *mm, void *data),
+			 void *data);
 
 /**
  * __ktrepl_mm_pgd - the root that this CPU is to load for an mm

@@ -416,7 +416,7 @@ void ktrepl_roots_leave(struct ktrepl_node *node)
 {
 	lockdep_assert_held(&ktrepl_mutex);
 
-	arch_ktrepl_for_each_mm(ktrepl_mm_leave, node);
+	arch_ktrepl_each_mm(ktrepl_mm_leave, node);
 	flush_tlb_all();
 }
 
@@ -429,11 +429,13 @@ static struct ktrepl_root *ktrepl_root_find(const struct mm_struct *mm,
 
 	/* Pairs with smp_store_release() in ktrepl_root_add(). */
 	for (root = smp_load_acquire(&mm->ktrepl_roots); root;
-	     root = READ_ONCE(root->next))
+	     root = READ_ONCE(root->next)) {
+		if (root->node != node)
+			continue;
 		/* Likewise. */
-		if (root->node == node &&
-		    smp_load_acquire(&root->state) == KTREPL_ROOT_LIVE)
+		if (smp_load_acquire(&root->state) == KTREPL_ROOT_LIVE)
 			return root;
+	}
 	return NULL;
 }
 

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -54,7 +55,7 @@ static unsigned int slack = 8;		/* roots of others that come and go */
 static bool json;
 static pid_t *child;
 static unsigned int nr_children;
-static volatile int *running;		/* shared: may the processes run? */
+static atomic_int *running;		/* shared: may the processes run? */
 
 static const char usage[] =
 "Usage: ktrepl-roots [OPTION]...\n"
@@ -127,7 +128,7 @@ static void __noreturn one_run(unsigned int i, int ready)
 	if (write(ready, "", 1) != 1)
 		_exit(EXIT_FAILED);
 	close(ready);
-	while (!*running)
+	while (!atomic_load(running))
 		pause();
 	for (;;)
 		sched_yield();
@@ -201,7 +202,7 @@ static void run_processes(void)
 {
 	unsigned int i;
 
-	*running = 1;
+	atomic_store(running, 1);
 	for (i = 0; i < nr_children; i++)
 		kill(child[i], SIGCONT);
 	sleep_ms(5000);

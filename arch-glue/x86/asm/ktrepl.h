@@ -73,14 +73,14 @@ void __ktrepl_top_changed(struct mm_struct *mm, const void *entry);
 /*
  * ktrepl_top_changed - an entry of the root of @mm has been written
  *
- * After the store, and before the table that the old entry led to is freed.  The
- * barrier pairs with that of ktrepl_root_add().
+ * After the store, and before the table that the old entry led to is freed.
  */
 #define ktrepl_top_changed(mm, entry)					\
 do {									\
 	struct mm_struct *__mm = (mm);					\
 									\
 	if (static_branch_unlikely(&ktrepl_roots_key)) {		\
+		/* Pairs with the barrier of ktrepl_root_add(). */	\
 		smp_mb();						\
 		if (READ_ONCE(__mm->ktrepl_roots))			\
 			__ktrepl_top_changed(__mm, entry);		\
@@ -132,7 +132,7 @@ do {									\
 
 #else
 
-#define ktrepl_top_changed(mm, entry)	do { } while (0)
+#define ktrepl_top_changed(mm, entry)	((void)(mm), (void)(entry))
 
 static __always_inline bool ktrepl_private_top(unsigned long addr)
 {
