@@ -129,7 +129,7 @@ bool ktrepl_is_on(void)
  * On the CPU, with interrupts disabled.  The CPU sets its bit in the mask of the
  * node before it takes the node as its home, and clears it after it has left:
  * whoever does not find the bit knows that the CPU has not chosen anything of the
- * node.
+ * node.  The node is looked up once, for both: it may change between two calls.
  *
  * Model: tools/ktrepl/models/root-move.pml
  */
@@ -609,6 +609,7 @@ void ktrepl_late_init(void)
 		err = ktrepl_roots_init() ?: ktrepl_notifiers_init();
 	if (err && !ktrepl_reason)
 		ktrepl_reason = err == -ENOMEM ? "out of memory at boot" :
+				err == -ENOSPC ? "no CPU hotplug state is free" :
 				"the architecture's ranges are not valid";
 	WRITE_ONCE(ktrepl_state, err ? KTREPL_REFUSED : KTREPL_OFF);
 

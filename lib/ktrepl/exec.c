@@ -179,6 +179,10 @@ static bool ktrepl_exec_lacks(struct ktrepl_set *set, unsigned long index,
  * Lists memory for a copy; pokes write it from now on, and its contents are
  * copied later.  A page that other nodes have copies of already starts again on
  * all of them.
+ *
+ * Patchers wait for ktrepl_exec_mutex meanwhile.  Tables of a live node come from
+ * GFP_NOWAIT, without reclaim; CPUs are flushed only after a new table, which is
+ * once for all the pages that it maps.
  */
 static bool ktrepl_exec_list(struct ktrepl_set *set, unsigned long index,
 			     struct ktrepl_node *node, struct page *copy)

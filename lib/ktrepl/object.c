@@ -186,7 +186,12 @@ const void *ktrepl_object_copy(const struct ktrepl_object *obj, int nid)
 
 const void *ktrepl_object_read(const struct ktrepl_object *obj)
 {
-	/* A task that moves on meanwhile reads a remote copy, once. */
+	/*
+	 * A task that moves on meanwhile reads a remote copy, once.  Two lines may
+	 * come from another node on a miss, those of the object and of the node;
+	 * both are read-mostly, and an object per node to lead to them would cost
+	 * each caller as much.
+	 */
 	const struct ktrepl_node *home = raw_cpu_read(ktrepl_cpu_home);
 
 	return ktrepl_object_copy(obj, home ? home->nid : NUMA_NO_NODE);

@@ -7,6 +7,12 @@
  * All targets are known before the first store, so a poke cannot stop half
  * way.  Each phase of a patching protocol is one poke, hence complete on every
  * copy before the cross-CPU sync that follows it.
+ *
+ * The primitives are __kprobes, and kgdb calls them to set its breakpoints, with
+ * the other CPUs stopped.  So all that they call here is NOKPROBE_SYMBOL(), and
+ * kgdb refuses breakpoints there (CONFIG_KGDB_HONOUR_BLOCKLIST).  Some of arm64's
+ * are noinstr, which keeps probes away from them: what they call may be traced,
+ * copy_to_kernel_nofault() too.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
