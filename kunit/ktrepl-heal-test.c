@@ -7,12 +7,15 @@
  */
 
 #include <linux/cpu.h>
+#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/device.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/sizes.h>
 #include <linux/smp.h>
+
+#include <kunit/static_stub.h>
 
 #include "common.h"
 
@@ -310,7 +313,77 @@ static void ktrepl_heal_retire_marker(int nid)
 	ktrepl_heal_flush();
 }
 
-/* Memory that keeps nothing is replaced; when it is too much, the node gives up. */
+/* As after another boot.  Replication that is on, by mistake, stays on. */
+static void ktrepl_heal_mend(void)
+{
+	mutex_lock(&ktrepl_mutex);
+	WRITE_ONCE(ktrepl_broken_why, NULL);
+	if (ktrepl_state == KTREPL_BROKEN)
+		WRITE_ONCE(ktrepl_state, KTREPL_OFF);
+	mutex_unlock(&ktrepl_mutex);
+}
+
+/* Like ktrepl_broken(), without a warning. */
+static void ktrepl_heal_quiet(const char *why)
+{
+	WRITE_ONCE(ktrepl_broken_why, why);
+}
+
+/* The nearest node that still has copies, or holds the master. */
+static int ktrepl_heal_best(int own)
+{
+	int nid, best = NUMA_NO_NODE;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		if (!test_bit(nid, ktrepl_masters) &&
+		    !(ktrepl_nodes[nid] && ktrepl_nodes[nid]->live))
+			continue;
+		if (best == NUMA_NO_NODE ||
+		    node_distance(own, nid) < node_distance(own, best))
+			best = nid;
+	}
+	return best;
+}
+
+static void ktrepl_heal_expect_homes(struct kunit *test)
+{
+	struct ktrepl_node *home;
+	int cpu, best;
+
+	if (ktrepl_info->fake_nodes)
+		return;
+	for_each_online_cpu(cpu) {
+		home = per_cpu(ktrepl_cpu_home, cpu);
+		best = ktrepl_heal_best(ktrepl_cpu_node(cpu));
+		/* Without a home it is on the master. */
+		KUNIT_EXPECT_EQ(test, home ? home->nid : best, best);
+	}
+}
+
+/* The strike that is too many. */
+static void ktrepl_heal_give_up(struct kunit *test, int nid, bool last)
+{
+	kunit_activate_static_stub(test, ktrepl_broken, ktrepl_heal_quiet);
+	ktrepl_heal_retire_marker(nid);
+	kunit_deactivate_static_stub(test, ktrepl_broken);
+	if (last) {
+		KUNIT_EXPECT_EQ(test, ktrepl_state, KTREPL_BROKEN);
+		KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
+		ktrepl_heal_mend();
+		return;
+	}
+	KUNIT_EXPECT_TRUE(test, ktrepl_is_on());
+	KUNIT_EXPECT_FALSE(test, ktrepl_nodes[nid]->live);
+	KUNIT_EXPECT_TRUE(test, cpumask_empty(&ktrepl_nodes[nid]->cpus));
+	ktrepl_heal_expect_homes(test);
+	KUNIT_EXPECT_LT(test, ktrepl_heal_local_cpus(), num_online_cpus());
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+}
+
+/*
+ * Memory that keeps nothing is replaced; when it is too much, the node gives up, and
+ * with the last node that has copies replication is switched off.
+ */
 static void ktrepl_heal_retire(struct kunit *test)
 {
 	struct ktrepl_set *set;
@@ -330,29 +403,11 @@ static void ktrepl_heal_retire(struct kunit *test)
 	for (i = 1; i < KTREPL_STRIKES - 1; i++)
 		ktrepl_heal_retire_marker(nid);
 	KUNIT_EXPECT_TRUE(test, ktrepl_nodes[nid]->live);
-	/* With the last node that has copies all would be switched off. */
-	if (ktrepl_test_copies(set, index) > 1) {
-		ktrepl_heal_retire_marker(nid);
-		KUNIT_EXPECT_FALSE(test, ktrepl_nodes[nid]->live);
-		KUNIT_EXPECT_TRUE(test, cpumask_empty(&ktrepl_nodes[nid]->cpus));
-		KUNIT_EXPECT_LT(test, ktrepl_heal_local_cpus(),
-				num_online_cpus());
-		KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
-	}
+	ktrepl_heal_give_up(test, nid, ktrepl_test_copies(set, index) == 1);
 	ktrepl_disable();
 	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	ktrepl_heal_expect_whole(test);
-}
-
-/* As after another boot.  Replication that is on, by mistake, stays on. */
-static void ktrepl_heal_mend(void)
-{
-	mutex_lock(&ktrepl_mutex);
-	WRITE_ONCE(ktrepl_broken_why, NULL);
-	if (ktrepl_state == KTREPL_BROKEN)
-		WRITE_ONCE(ktrepl_state, KTREPL_OFF);
-	mutex_unlock(&ktrepl_mutex);
 }
 
 /* What is broken stays so, whoever switches meanwhile. */

@@ -60,6 +60,8 @@ static void ktrepl_param_nearest(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_nearest(0, nodes), NUMA_NO_NODE);
 	__set_bit(1, nodes);
 	KUNIT_EXPECT_EQ(test, ktrepl_nearest(0, nodes), 1);
+	/* A CPU that belongs to no node. */
+	KUNIT_EXPECT_EQ(test, ktrepl_nearest(NUMA_NO_NODE, nodes), NUMA_NO_NODE);
 	__set_bit(0, nodes);
 	KUNIT_EXPECT_EQ(test, ktrepl_nearest(0, nodes), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_nearest(1, nodes), 1);

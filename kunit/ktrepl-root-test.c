@@ -72,6 +72,49 @@ static void ktrepl_root_refill(struct ktrepl_node *node)
 	ktrepl_test_refill(node);
 }
 
+/* === Facts =============================================================== */
+
+/* [F6] [F7]: what other cases take the glue's word for */
+static void ktrepl_root_facts(struct kunit *test)
+{
+	KUNIT_EXPECT_TRUE(test, ktrepl_info->keep_leaves);
+	KUNIT_EXPECT_EQ(test, ktrepl_info->lowest,
+			__START_KERNEL_map & PGDIR_MASK);
+}
+
+/* [T3]: with page table isolation the user half has the node's leaves, too */
+static void ktrepl_root_user_half(struct kunit *test)
+{
+	const struct ktrepl_range *text = &ktrepl_info->ranges[0];
+	struct ktrepl_walk user, kernel;
+	unsigned long addr, nr = 0;
+	pgd_t *root;
+	int nid;
+
+	if (!cpu_feature_enabled(X86_FEATURE_PTI))
+		kunit_skip(test, "no page table isolation");
+	mutex_lock(&ktrepl_mutex);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		root = ktrepl_nodes[nid] ? ktrepl_nodes[nid]->root : NULL;
+		for (addr = text->start; root && addr < text->end;
+		     addr = ALIGN(addr + 1, PMD_SIZE)) {
+			/* Entry text only. */
+			if (!ktrepl_walk(kernel_to_user_pgdp(root), addr, nid,
+					 &user) || user.size != PMD_SIZE)
+				continue;
+			KUNIT_EXPECT_TRUE(test, ktrepl_walk(root, addr, nid,
+							    &kernel));
+			KUNIT_EXPECT_EQ(test, user.pfn, kernel.pfn);
+			KUNIT_EXPECT_EQ(test, pgprot_val(user.prot),
+					pgprot_val(kernel.prot));
+			KUNIT_EXPECT_EQ(test, user.remote, 0);
+			nr++;
+		}
+	}
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_EXPECT_GT(test, nr, 0);
+}
+
 /* === kgdb ================================================================ */
 
 #ifdef CONFIG_KGDB
@@ -173,6 +216,7 @@ struct ktrepl_root_user {
 	struct completion ready;
 	pgd_t *cr3, *loaded;
 	bool local;		/* it executes text of its own node */
+	bool odd;		/* CR3 was another one than it was taken for */
 	int nid;
 };
 
@@ -192,8 +236,13 @@ static int ktrepl_root_use_fn(void *data)
 	local_irq_enable();
 	complete(&u->ready);
 	/* Neither lazy nor idle, so that the mm stays loaded. */
-	while (!kthread_should_stop())
+	while (!kthread_should_stop()) {
+		local_irq_disable();
+		u->odd |= arch_ktrepl_cpu_root() !=
+			(pgd_t *)__va(__pa(ktrepl_loaded_pgd(u->mm)));
+		local_irq_enable();
 		cond_resched();
+	}
 	kthread_unuse_mm(u->mm);
 	return 0;
 }
@@ -206,6 +255,7 @@ static void ktrepl_root_use(struct kunit *test, struct ktrepl_root_user *u,
 
 	u->mm = mm;
 	u->cpu = cpu;
+	u->odd = false;
 	init_completion(&u->ready);
 	task = kthread_create_on_cpu(ktrepl_root_use_fn, u, cpu, "ktrepl/%u");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
@@ -225,6 +275,7 @@ static void ktrepl_root_unuse(struct kunit *test, struct ktrepl_root_user *u)
 	KUNIT_ASSERT_NOT_NULL(test, other);
 	kthread_stop(u->task);
 	put_task_struct(u->task);
+	KUNIT_EXPECT_FALSE(test, u->odd);
 	ktrepl_root_use(test, &o, other, u->cpu);
 	kthread_stop(o.task);
 	put_task_struct(o.task);
@@ -428,14 +479,16 @@ static void ktrepl_root_fixed(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, arch_ktrepl_root_fixed(current->active_mm));
 }
 
-
 /* === Spare roots ========================================================= */
 
 static cpumask_t ktrepl_root_attached;
+static unsigned int ktrepl_root_by_others;
 
 static int ktrepl_root_attach_pre(struct kprobe *p, struct pt_regs *regs)
 {
 	cpumask_set_cpu(smp_processor_id(), &ktrepl_root_attached);
+	/* Its stopper thread, which no IPI would be. */
+	ktrepl_root_by_others += !!strncmp(current->comm, "migration/", 10);
 	return 0;
 }
 
@@ -451,12 +504,14 @@ static void ktrepl_root_missed(struct kunit *test)
 	/* What has been missed until now is not this case's. */
 	ktrepl_root_refill(t->node);
 	cpumask_clear(&ktrepl_root_attached);
+	ktrepl_root_by_others = 0;
 	KUNIT_ASSERT_EQ(test, register_kprobe(&probe), 0);
 	cpumask_set_cpu(t->cpu, &t->node->missed);
 	ktrepl_root_refill(t->node);
 	unregister_kprobe(&probe);
 	KUNIT_EXPECT_TRUE(test, cpumask_equal(&ktrepl_root_attached,
 					      cpumask_of(t->cpu)));
+	KUNIT_EXPECT_EQ(test, ktrepl_root_by_others, 0);
 	KUNIT_EXPECT_FALSE(test, cpumask_test_cpu(t->cpu, &t->node->missed));
 }
 
@@ -485,6 +540,38 @@ static void ktrepl_root_pressure(struct kunit *test)
 	for (i = 0; i < 100 && ktrepl_root_ready(t->node) < want / 2; i++)
 		msleep(50);
 	KUNIT_EXPECT_GE(test, ktrepl_root_ready(t->node), want / 2);
+}
+
+static long ktrepl_root_failures(const struct ktrepl_node *node)
+{
+	return atomic_long_read(&node->stat[KTREPL_STAT_PGTBL_FAIL]);
+}
+
+/* Without memory, spare roots are tried for ever more seldom, and then come. */
+static void ktrepl_root_backoff(struct kunit *test)
+{
+	unsigned long max = ktrepl_param_mem_max;
+	struct ktrepl_root_test *t = test->priv;
+	unsigned int want, i;
+	long before;
+
+	ktrepl_root_refill(t->node);
+	want = t->node->want_ready;
+	WRITE_ONCE(ktrepl_param_mem_max, 1);
+	ktrepl_roots_pressure();
+	for (i = 0; i < 100 && ktrepl_root_ready(t->node) > want / 2; i++)
+		msleep(20);
+	KUNIT_EXPECT_LE(test, ktrepl_root_ready(t->node), want / 2);
+	before = ktrepl_root_failures(t->node);
+	ktrepl_root_refill(t->node);
+	msleep(2000);
+	/* At first after 125 ms, then every half second; the first one was ours. */
+	KUNIT_EXPECT_GT(test, ktrepl_root_failures(t->node), before);
+	KUNIT_EXPECT_LE(test, ktrepl_root_failures(t->node), before + 8);
+	WRITE_ONCE(ktrepl_param_mem_max, max);
+	for (i = 0; i < 20 && ktrepl_root_ready(t->node) < want; i++)
+		msleep(50);
+	KUNIT_EXPECT_EQ(test, ktrepl_root_ready(t->node), want);
 }
 
 static unsigned int ktrepl_root_want(const struct ktrepl_node *node)
@@ -549,6 +636,7 @@ static void ktrepl_root_key(struct kunit *test)
 
 static struct ktrepl_root_split {
 	pgd_t *root;
+	int nid;
 	unsigned long addr;
 	struct ktrepl_walk first;	/* at the first flush of all TLBs */
 	bool flushed;
@@ -594,6 +682,7 @@ static unsigned long ktrepl_root_find_large(struct ktrepl_root_split *s)
 				    !ktrepl_root_large(node, addr, &pfn))
 					continue;
 				s->root = node->root;
+				s->nid = nid;
 				s->addr = addr;
 				found = pfn;
 			}
@@ -632,10 +721,16 @@ static void ktrepl_root_split(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, ktrepl_walk(s->root, s->addr, 0, &n));
 	KUNIT_EXPECT_EQ(test, n.size, PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, n.pfn, pfn);
+	mutex_lock(&ktrepl_mutex);
+	KUNIT_EXPECT_EQ(test, ktrepl_stale(s->nid), PTRS_PER_PTE);
+	mutex_unlock(&ktrepl_mutex);
 	/* With small leaves it can have copies again. */
 	ktrepl_disable();
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+	mutex_lock(&ktrepl_mutex);
+	KUNIT_EXPECT_EQ(test, ktrepl_stale(s->nid), 0);
+	mutex_unlock(&ktrepl_mutex);
 }
 
 /* === Tables ============================================================== */
@@ -673,6 +768,8 @@ static void ktrepl_root_table(struct kunit *test)
 }
 
 static struct kunit_case ktrepl_root_cases[] = {
+	KUNIT_CASE(ktrepl_root_facts),
+	KUNIT_CASE(ktrepl_root_user_half),
 	KUNIT_CASE(ktrepl_root_kgdb),
 	KUNIT_CASE(ktrepl_root_home),
 	KUNIT_CASE_SLOW(ktrepl_root_two),
@@ -682,6 +779,7 @@ static struct kunit_case ktrepl_root_cases[] = {
 	KUNIT_CASE(ktrepl_root_fixed),
 	KUNIT_CASE(ktrepl_root_missed),
 	KUNIT_CASE_SLOW(ktrepl_root_pressure),
+	KUNIT_CASE_SLOW(ktrepl_root_backoff),
 	KUNIT_CASE_SLOW(ktrepl_root_join),
 	KUNIT_CASE(ktrepl_root_key),
 	KUNIT_CASE(ktrepl_root_split),

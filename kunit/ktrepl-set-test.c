@@ -4,6 +4,7 @@
  */
 
 #include <linux/mm.h>
+#include <linux/sizes.h>
 
 #include "common.h"
 
@@ -148,12 +149,76 @@ static void ktrepl_set_shortage(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 }
 
+static struct ktrepl_node *ktrepl_set_any_node(void)
+{
+	int nid = 0;
+
+	while (!ktrepl_nodes[nid])
+		nid++;
+	return ktrepl_nodes[nid];
+}
+
+/* What is refused is not charged, and what is given back can be had again. */
+static void ktrepl_set_charge(struct kunit *test)
+{
+	unsigned long max = ktrepl_param_mem_max;
+	const enum ktrepl_stat stat = KTREPL_STAT_SPARE;
+	struct ktrepl_node *node;
+	bool more, one;
+	int i;
+
+	ktrepl_test_on(test);
+	ktrepl_disable();
+	node = ktrepl_set_any_node();
+	WRITE_ONCE(ktrepl_param_mem_max, PAGE_SIZE);
+	for (i = 0; i < 3; i++) {
+		more = ktrepl_charge(node, stat, 2 * PAGE_SIZE);
+		KUNIT_EXPECT_FALSE(test, more);
+		one = ktrepl_charge(node, stat, PAGE_SIZE);
+		KUNIT_EXPECT_TRUE(test, one);
+		ktrepl_uncharge(node, stat, more * 2 * PAGE_SIZE +
+					    one * PAGE_SIZE);
+	}
+	WRITE_ONCE(ktrepl_param_mem_max, max);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+}
+
+/* Of what copies have given back, a node keeps one chunk. */
+static void ktrepl_set_chunks(struct kunit *test)
+{
+	const enum ktrepl_stat stat = KTREPL_STAT_RESIDENT;
+	struct ktrepl_node *node;
+	struct page *page[3];
+	int i, nr = 0;
+
+	ktrepl_test_on(test);
+	ktrepl_disable();
+	mutex_lock(&ktrepl_mutex);
+	node = ktrepl_set_any_node();
+	for (i = 0; i < ARRAY_SIZE(page); i++) {
+		page[i] = ktrepl_alloc(node, stat, SZ_2M);
+		nr += !!page[i];
+	}
+	for (i = 0; i < ARRAY_SIZE(page); i++)
+		if (page[i])
+			ktrepl_free(node, stat, page[i], SZ_2M);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), nr ? SZ_2M : 0);
+	ktrepl_arena_destroy(node);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+	if (nr < ARRAY_SIZE(page))
+		kunit_skip(test, "no memory in pieces of 2 MiB");
+}
+
 static struct kunit_case ktrepl_set_cases[] = {
 	KUNIT_CASE(ktrepl_set_lookup),
 	KUNIT_CASE(ktrepl_set_bad_range),
 	KUNIT_CASE(ktrepl_set_overlap),
 	KUNIT_CASE(ktrepl_set_copies),
 	KUNIT_CASE(ktrepl_set_shortage),
+	KUNIT_CASE(ktrepl_set_charge),
+	KUNIT_CASE(ktrepl_set_chunks),
 	{ }
 };
 

@@ -39,9 +39,32 @@ static void ktrepl_text_topology(struct kunit *test)
 	for_each_online_cpu(cpu)
 		__set_bit(ktrepl_cpu_node(cpu), nodes);
 	KUNIT_EXPECT_GE(test, bitmap_weight(nodes, KTREPL_MAX_NODES), 2);
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		roots += ktrepl_nodes[nid] && ktrepl_nodes[nid]->root;
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		if (!ktrepl_nodes[nid])
+			continue;
+		roots += !!ktrepl_nodes[nid]->root;
+		/* Its CPUs read it at every switch. */
+		KUNIT_EXPECT_EQ(test, ktrepl_page_node(virt_to_page(ktrepl_nodes[nid])),
+				nid);
+	}
 	KUNIT_EXPECT_GE(test, roots, 1);
+}
+
+static unsigned long ktrepl_count_missed(const char *start, const char *end)
+{
+	unsigned long addr = PAGE_ALIGN((unsigned long)start), nr = 0;
+
+	for (; addr < PAGE_ALIGN_DOWN((unsigned long)end); addr += PAGE_SIZE)
+		nr += !ktrepl_set_find(addr);
+	return nr;
+}
+
+/* [F2]: by the linker's symbols, no page of text or read-only data is left out */
+static void ktrepl_text_ranges(struct kunit *test)
+{
+	KUNIT_EXPECT_EQ(test, ktrepl_count_missed(_stext, _etext), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_count_missed(__start_rodata, __end_rodata),
+			0);
 }
 
 static int ktrepl_count(const char *text, const char *what)
@@ -297,6 +320,7 @@ static void ktrepl_text_shortage(struct kunit *test)
 
 static struct kunit_case ktrepl_text_cases[] = {
 	KUNIT_CASE(ktrepl_text_topology),
+	KUNIT_CASE(ktrepl_text_ranges),
 	KUNIT_CASE(ktrepl_text_where),
 	KUNIT_CASE(ktrepl_text_leaves),
 	KUNIT_CASE(ktrepl_text_alias),

@@ -11,6 +11,12 @@
  *   # architectures: x86_64 arm64
  *   # must fail: proof			or another of scripts/guest
  *
+ * and, where they are needed,
+ *
+ *   # topology: 4n8c			the machine, if it is not 2n4c
+ *   # append: no5lvl pti=on		more words for the kernel
+ *   # suite: ktrepl_root		the one KUnit suite that is enough
+ *
  * "make check" finds it.  A mutant that changes a file of the kernel itself is a
  * patch of the overlaid tree, build/linux.
  */

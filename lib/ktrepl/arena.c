@@ -144,7 +144,8 @@ static struct page *ktrepl_arena_grow(struct ktrepl_node *node, size_t size)
  * @stat: what it is for
  * @size: power of two, aligned likewise
  *
- * Context: Process context, ktrepl_mutex held.
+ * Context: Process context, ktrepl_mutex held, and ktrepl_exec_mutex, which patchers
+ * may wait for, not held.
  * Return: first page, or NULL, which is counted: the caller uses the master.
  */
 struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
@@ -153,6 +154,7 @@ struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
 	struct page *page;
 
 	lockdep_assert_held(&ktrepl_mutex);
+	ktrepl_exec_assert_unlocked();
 
 	page = ktrepl_arena_take(node, size >> PAGE_SHIFT);
 	if (!page)

@@ -31,6 +31,7 @@
 #include <linux/mm.h>
 #include <linux/workqueue.h>
 
+#include <kunit/static_stub.h>
 #include <trace/events/ktrepl.h>
 
 #include "internal.h"
@@ -100,6 +101,7 @@ const char *ktrepl_broken_why;
  */
 void ktrepl_broken(const char *why)
 {
+	KUNIT_STATIC_STUB_REDIRECT(ktrepl_broken, why);
 	if (cmpxchg(&ktrepl_broken_why, NULL, why))
 		return;
 	WARN(1, pr_fmt("broken: %s; switching off\n"), why);

@@ -362,6 +362,11 @@ void ktrepl_verify(struct ktrepl_verify *res, struct seq_file *m, bool repair);
 void ktrepl_set_repair(struct ktrepl_set *set, unsigned long index,
 		       unsigned long *differ);
 
+/* report.c */
+#if IS_ENABLED(CONFIG_KUNIT)
+unsigned long ktrepl_stale(int nid);
+#endif
+
 /* object.c */
 void ktrepl_objects_verify(struct ktrepl_verify *res, struct seq_file *m);
 bool ktrepl_objects_fill(void);
@@ -502,6 +507,11 @@ static inline void ktrepl_exec_unlock(void)
 	mutex_unlock(&ktrepl_exec_mutex);
 }
 
+static inline void ktrepl_exec_assert_unlocked(void)
+{
+	lockdep_assert_not_held(&ktrepl_exec_mutex);
+}
+
 #else
 
 /* There are no such sets. */
@@ -523,6 +533,7 @@ static inline void ktrepl_exec_retire(struct ktrepl_set *set, int nid,
 				      unsigned long index) { }
 static inline void ktrepl_exec_lock(void) { }
 static inline void ktrepl_exec_unlock(void) { }
+static inline void ktrepl_exec_assert_unlocked(void) { }
 
 #endif /* CONFIG_KTREPL_MODULES */
 

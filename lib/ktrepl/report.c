@@ -14,6 +14,8 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
+#include <kunit/visibility.h>
+
 #include "internal.h"
 
 static int state_show(struct seq_file *m, void *unused)
@@ -48,7 +50,7 @@ static unsigned long ktrepl_missing(int nid)
 }
 
 /* Copies of the image that are not in use since their master was writable. */
-static unsigned long ktrepl_stale(int nid)
+VISIBLE_IF_KUNIT unsigned long ktrepl_stale(int nid)
 {
 	struct ktrepl_set *set;
 	unsigned long i, nr = 0;
