@@ -410,7 +410,7 @@ static void ktrepl_switch_off(enum ktrepl_state state)
 		node->strikes = 0;
 	}
 	ktrepl_roots_finish();
-	ktrepl_hull_clear();
+	ktrepl_spans_clear();
 	ktrepl_exec_stop();
 	static_branch_disable_cpuslocked(&ktrepl_key);
 }

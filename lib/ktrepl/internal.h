@@ -389,7 +389,8 @@ int ktrepl_node_map(struct ktrepl_node *node);
 int ktrepl_node_install(struct ktrepl_node *node);
 void ktrepl_node_unmap(struct ktrepl_node *node);
 bool ktrepl_node_cover(struct ktrepl_node *node, unsigned long addr);
-void ktrepl_hull_clear(void);
+void ktrepl_hull_mark(unsigned long start, unsigned long end);
+void ktrepl_spans_clear(void);
 void ktrepl_pt_barrier(void);
 pgd_t *ktrepl_root_alloc(struct ktrepl_node *node, pgd_t *from);
 void ktrepl_root_free(struct ktrepl_node *node, pgd_t *root);
@@ -468,7 +469,8 @@ static inline int ktrepl_node_install(struct ktrepl_node *node)
 
 static inline void ktrepl_node_unmap(struct ktrepl_node *node) { }
 static inline void ktrepl_pages_reset(struct ktrepl_set *set) { }
-static inline void ktrepl_hull_clear(void) { }
+static inline void ktrepl_hull_mark(unsigned long start, unsigned long end) { }
+static inline void ktrepl_spans_clear(void) { }
 static inline void ktrepl_pt_barrier(void) { }
 static inline void ktrepl_where_show(struct seq_file *m) { }
 static inline void ktrepl_translations_show(struct seq_file *m) { }

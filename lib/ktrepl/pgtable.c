@@ -54,14 +54,16 @@
 VISIBLE_IF_KUNIT DEFINE_RAW_SPINLOCK(ktrepl_pt_lock);
 
 /*
- * Where changes by address can concern a clone: by address divided by the size
- * of these regions, an arbitrary value.  An architecture without KTREPL_ROOTS
- * tells of each entry above the PTE level, and only PTEs change by address.
+ * Where changes by address can concern a clone or a set: a bit for each region,
+ * which regions far from each other share.  Bits stay: executable memory comes
+ * back to where it has been.  An architecture without KTREPL_ROOTS tells of each
+ * entry above the PTE level, and only PTEs change by address.
  */
-static DEFINE_XARRAY(ktrepl_hull);
-
-#define KTREPL_HULL_SHIFT	(IS_ENABLED(CONFIG_KTREPL_ROOTS) ? PGDIR_SHIFT : \
+#define KTREPL_REGIONS		4096UL
+#define KTREPL_REGION_SHIFT	(IS_ENABLED(CONFIG_KTREPL_ROOTS) ? PGDIR_SHIFT : \
 								   PMD_SHIFT)
+
+static DECLARE_BITMAP(ktrepl_hull, KTREPL_REGIONS);
 
 /*
  * What the master's tables that have clones cover, by the page frame number of
@@ -644,9 +646,36 @@ static void ktrepl_pages_spoil(unsigned long start, unsigned long end)
 
 /* === Changes by address ================================================== */
 
+/**
+ * ktrepl_hull_mark - changes of mappings at these addresses are of interest
+ * @start: first address
+ * @end:   first address behind them
+ *
+ * Not ordered: the caller has a full barrier before he reads entries there.
+ *
+ * Context: Any.
+ */
+void ktrepl_hull_mark(unsigned long start, unsigned long end)
+{
+	unsigned long region = start >> KTREPL_REGION_SHIFT;
+
+	for (; region <= (end - 1) >> KTREPL_REGION_SHIFT; region++)
+		set_bit(region % KTREPL_REGIONS, ktrepl_hull);
+}
+
+static __always_inline bool ktrepl_hull_meets(unsigned long start,
+					      unsigned long end)
+{
+	unsigned long region = start >> KTREPL_REGION_SHIFT;
+
+	for (; region <= (end - 1) >> KTREPL_REGION_SHIFT; region++)
+		if (test_bit(region % KTREPL_REGIONS, ktrepl_hull))
+			return true;
+	return false;
+}
+
 void __ktrepl_sync_range(unsigned long start, unsigned long end)
 {
-	unsigned long index = start >> KTREPL_HULL_SHIFT;
 	int nid;
 
 	/*
@@ -659,10 +688,9 @@ void __ktrepl_sync_range(unsigned long start, unsigned long end)
 	 * Model: tools/ktrepl/models/clone-sync.pml
 	 */
 	smp_mb();
-	ktrepl_pages_spoil(start, end);
-	if (!xa_find(&ktrepl_hull, &index, (end - 1) >> KTREPL_HULL_SHIFT,
-		     XA_PRESENT))
+	if (!ktrepl_hull_meets(start, end))
 		return;
+	ktrepl_pages_spoil(start, end);
 	/* A root that we miss is that of a node whose tables are yet to be read. */
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		if (ktrepl_nodes[nid] && READ_ONCE(ktrepl_nodes[nid]->root))
@@ -978,9 +1006,7 @@ static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 	pud_t *n_pud, *m_pud;
 	pmd_t *n_pmd, *m_pmd;
 
-	if (xa_err(xa_store(&ktrepl_hull, addr >> KTREPL_HULL_SHIFT,
-			    xa_mk_value(0), ktrepl_table_gfp(node))))
-		return false;
+	ktrepl_hull_mark(addr, addr + 1);
 	/* The tables are read after this.  Pairs with __ktrepl_sync_range(). */
 	smp_mb();
 	if (!mm_p4d_folded(&init_mm) &&
@@ -1264,15 +1290,14 @@ void ktrepl_node_unmap(struct ktrepl_node *node)
 }
 
 /**
- * ktrepl_hull_clear - forget where there were cloned tables
+ * ktrepl_spans_clear - forget which tables had clones
  *
  * Context: Process context, ktrepl_mutex held; no node has a root.
  */
-void ktrepl_hull_clear(void)
+void ktrepl_spans_clear(void)
 {
 	lockdep_assert_held(&ktrepl_mutex);
 
-	xa_destroy(&ktrepl_hull);
 	xa_destroy(&ktrepl_spans);
 }
 

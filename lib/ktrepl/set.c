@@ -55,6 +55,8 @@ static int ktrepl_set_insert(struct ktrepl_set *set)
 	struct ktrepl_set *old;
 	int err = 0;
 
+	/* Who changes mappings there has got the area from execmem_alloc(). */
+	ktrepl_hull_mark(set->start, set->end);
 	mas_lock(&mas);
 	mas_for_each(&mas, old, set->end - 1)
 		if (!old->gone)

@@ -24,9 +24,9 @@
  *   cloner()           ktrepl_switch_on(), ktrepl_switch_off() (core.c)
  *     switch_key()     static_branch_enable_cpuslocked() and the other way
  *     ROOT             ktrepl_root_register(), ktrepl_node_unmap()
- *     HULL             xa_store() to ktrepl_hull in ktrepl_clone_path(),
- *                      ktrepl_hull_clear(), which empties ktrepl_spans as well
- *     SPAN             xa_store() to ktrepl_spans in ktrepl_clone_register()
+ *     HULL             ktrepl_hull_mark() in ktrepl_clone_path(); bits stay set
+ *     SPAN             xa_store() to ktrepl_spans in ktrepl_clone_register(),
+ *                      ktrepl_spans_clear()
  *     copy, linked     ktrepl_clone_entry()
  *   pt_lock            ktrepl_pt_lock
  *
@@ -39,7 +39,8 @@
  * - The key is code.  While it is patched a CPU sees either value.  Patching
  *   ends with an interrupt on each CPU that is waited for: the CPU's earlier
  *   stores are seen by then, and it sees the new code afterwards.
- * - HULL and SPAN may be there from the start, because of another node.
+ * - HULL and SPAN may be there from the start, because of another node; HULL
+ *   because of a set, or of another region that shares the bit, too.
  * - The full barrier after the hull and that after the span are one here, which
  *   is less than what the code has.
  * - The clone and the link are written under pt_lock and read under pt_lock by
@@ -234,7 +235,6 @@ proctype cloner()
 		set_root(false);
 		store(CLONER, SPAN, false);
 		d_step { freed = true; clone[0] = 0; clone[1] = 0 };
-		store(CLONER, HULL, false);
 		switch_key(OFF)
 	od;
 	done++
