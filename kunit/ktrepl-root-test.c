@@ -352,9 +352,9 @@ static void ktrepl_root_populate(struct mm_struct *mm, pgd_t *pgd, void *page)
 static void ktrepl_root_clear(struct mm_struct *mm, pgd_t *pgd)
 {
 	if (pgtable_l5_enabled())
-		pgd_clear(pgd);
+		set_pgd(pgd, __pgd(0));
 	else
-		p4d_clear((p4d_t *)pgd);
+		set_p4d((p4d_t *)pgd, __p4d(0));
 	ktrepl_top_changed(mm, pgd);
 }
 
