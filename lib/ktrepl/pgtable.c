@@ -33,6 +33,7 @@
 #define pr_fmt(fmt) "ktrepl: " fmt
 
 #include <linux/bitmap.h>
+#include <linux/hash.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/ptdump.h>
@@ -55,15 +56,15 @@ VISIBLE_IF_KUNIT DEFINE_RAW_SPINLOCK(ktrepl_pt_lock);
 
 /*
  * Where changes by address can concern a clone or a set: a bit for each region,
- * which regions far from each other share.  Bits stay: executable memory comes
- * back to where it has been.  An architecture without KTREPL_ROOTS tells of each
- * entry above the PTE level, and only PTEs change by address.
+ * which a few regions share.  Bits stay: executable memory comes back to where
+ * it has been.  An architecture without KTREPL_ROOTS tells of each entry above
+ * the PTE level, and only PTEs change by address.
  */
-#define KTREPL_REGIONS		4096UL
+#define KTREPL_HULL_BITS	12
 #define KTREPL_REGION_SHIFT	(IS_ENABLED(CONFIG_KTREPL_ROOTS) ? PGDIR_SHIFT : \
 								   PMD_SHIFT)
 
-static DECLARE_BITMAP(ktrepl_hull, KTREPL_REGIONS);
+static DECLARE_BITMAP(ktrepl_hull, 1 << KTREPL_HULL_BITS);
 
 /*
  * What the master's tables that have clones cover, by the page frame number of
@@ -71,6 +72,27 @@ static DECLARE_BITMAP(ktrepl_hull, KTREPL_REGIONS);
  * until all nodes are unmapped: a look-up may find it, which does no harm.
  */
 static DEFINE_XARRAY(ktrepl_spans);
+
+#ifndef CONFIG_KTREPL_ROOTS
+/* A bit for each of these tables, by its page frame number; bits stay. */
+static DECLARE_BITMAP(ktrepl_spanned, 1 << KTREPL_HULL_BITS);
+
+static void ktrepl_spanned_mark(unsigned long pfn)
+{
+	set_bit(hash_long(pfn, KTREPL_HULL_BITS), ktrepl_spanned);
+}
+
+/* Can an entry be one of such a table?  Of the linear map's addresses, that is. */
+static bool ktrepl_spanned_by(const void *entry)
+{
+	if (entry < (void *)PAGE_OFFSET || entry >= high_memory)
+		return true;
+	return test_bit(hash_long(virt_to_pfn(entry), KTREPL_HULL_BITS),
+			ktrepl_spanned);
+}
+#else
+static void ktrepl_spanned_mark(unsigned long pfn) { }
+#endif
 
 /* The first entry covers @base, and each 1 << @shift bytes. */
 #define KTREPL_SPAN(base, shift)					\
@@ -660,7 +682,7 @@ void ktrepl_hull_mark(unsigned long start, unsigned long end)
 	unsigned long region = start >> KTREPL_REGION_SHIFT;
 
 	for (; region <= (end - 1) >> KTREPL_REGION_SHIFT; region++)
-		set_bit(region % KTREPL_REGIONS, ktrepl_hull);
+		set_bit(hash_long(region, KTREPL_HULL_BITS), ktrepl_hull);
 }
 
 static __always_inline bool ktrepl_hull_meets(unsigned long start,
@@ -669,7 +691,7 @@ static __always_inline bool ktrepl_hull_meets(unsigned long start,
 	unsigned long region = start >> KTREPL_REGION_SHIFT;
 
 	for (; region <= (end - 1) >> KTREPL_REGION_SHIFT; region++)
-		if (test_bit(region % KTREPL_REGIONS, ktrepl_hull))
+		if (test_bit(hash_long(region, KTREPL_HULL_BITS), ktrepl_hull))
 			return true;
 	return false;
 }
@@ -779,6 +801,8 @@ void __ktrepl_sync_entry(const void *entry)
 	 */
 	smp_mb();
 	/* User tables, and most of the kernel's, have no clone. */
+	if (!ktrepl_spanned_by(entry))
+		return;
 	span = xa_load(&ktrepl_spans, ktrepl_entry_pfn(entry));
 	if (!span)
 		return;
@@ -869,6 +893,7 @@ static bool ktrepl_clone_register(struct ktrepl_node *node,
 {
 	unsigned long pfn = page_to_pfn(table);
 
+	ktrepl_spanned_mark(pfn);
 	if (xa_err(xa_store(&node->clones, pfn, clone, ktrepl_table_gfp(node))))
 		return false;
 	if (xa_err(xa_store(&ktrepl_spans, pfn, KTREPL_SPAN(base, shift),

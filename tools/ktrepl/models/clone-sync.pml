@@ -26,7 +26,8 @@
  *     ROOT             ktrepl_root_register(), ktrepl_node_unmap()
  *     HULL             ktrepl_hull_mark() in ktrepl_clone_path(); bits stay set
  *     SPAN             xa_store() to ktrepl_spans in ktrepl_clone_register(),
- *                      ktrepl_spans_clear()
+ *                      ktrepl_spans_clear(); its bit in ktrepl_spanned, set
+ *                      before that, stays
  *     copy, linked     ktrepl_clone_entry()
  *   pt_lock            ktrepl_pt_lock
  *
