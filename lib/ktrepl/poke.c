@@ -27,6 +27,14 @@
 
 DEFINE_STATIC_KEY_FALSE(ktrepl_key);
 
+/* The copy of one of the pages on a node, or NULL. */
+static __always_inline struct page *
+ktrepl_poke_copy(const struct ktrepl_poke *poke, unsigned int i, int nid)
+{
+	return poke->set[i] ? ktrepl_set_copy(poke->set[i], nid,
+					      poke->index[i]) : NULL;
+}
+
 /*
  * Names the next copies, up to a batch of targets in all; one by one if there is
  * much to write, as interrupts are disabled meanwhile.  Only one page of the two
@@ -34,25 +42,22 @@ DEFINE_STATIC_KEY_FALSE(ktrepl_key);
  */
 static void ktrepl_poke_fill(struct ktrepl_poke *poke)
 {
-	unsigned int max = poke->len > KTREPL_PIECE ? 1 :
-			   CONFIG_KTREPL_POKE_BATCH;
-	struct page *copy;
-	unsigned int i;
+	unsigned int nr = poke->nr, max = poke->len > KTREPL_PIECE ? 1 :
+					  CONFIG_KTREPL_POKE_BATCH;
+	struct page *first, *second = NULL;
 	int nid;
 
-	for (nid = poke->nid; nid < ktrepl_nr_nodes && poke->nr < max; nid++) {
-		bool found = false;
-
-		for (i = 0; i < poke->span; i++) {
-			copy = poke->set[i] ?
-			       ktrepl_set_copy(poke->set[i], nid,
-					       poke->index[i]) : NULL;
-			found |= !!copy;
-			poke->pages[poke->nr][i] = copy ?: poke->master[i];
-		}
-		if (found)
-			poke->nids[poke->nr++] = nid;
+	for (nid = poke->nid; nid < ktrepl_nr_nodes && nr < max; nid++) {
+		first = ktrepl_poke_copy(poke, 0, nid);
+		if (poke->span == 2)
+			second = ktrepl_poke_copy(poke, 1, nid);
+		if (!first && !second)
+			continue;
+		poke->pages[nr][0] = first ?: poke->master[0];
+		poke->pages[nr][1] = second ?: poke->master[1];
+		poke->nids[nr++] = nid;
 	}
+	poke->nr = nr;
 	poke->nid = nid;
 }
 
@@ -89,10 +94,11 @@ void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 	poke->nid = 0;
 	poke->synced = 0;
 	poke->again = false;
+	poke->master[0] = poke->pages[0][0];
+	poke->master[1] = poke->pages[0][1];
 	for (i = 0; i < poke->span; i++) {
 		unsigned long page = (addr & PAGE_MASK) + i * PAGE_SIZE;
 
-		poke->master[i] = poke->pages[0][i];
 		if (poke->master[i])
 			poke->set[i] = ktrepl_poke_set(page);
 		if (!poke->set[i])
@@ -121,19 +127,14 @@ ktrepl_poke_part(const struct ktrepl_poke *poke, unsigned int i,
 	return i ? poke->len - first : first;
 }
 
-/* Is a target that has just been written the same as the master? */
-static __always_inline bool ktrepl_poke_equal(const struct ktrepl_poke *poke,
-					      unsigned int t)
+/* Does a page of a target that has just been written differ from the master? */
+static __always_inline bool ktrepl_poke_differs(const struct ktrepl_poke *poke,
+						unsigned int t, unsigned int i,
+						const void *want)
 {
-	unsigned int off, len, i;
+	unsigned int off, len = ktrepl_poke_part(poke, i, &off);
 
-	for (i = 0; i < poke->span; i++) {
-		len = ktrepl_poke_part(poke, i, &off);
-		if (memcmp(page_address(poke->pages[t][i]) + off,
-			   page_address(poke->master[i]) + off, len))
-			return false;
-	}
-	return true;
+	return memcmp(page_address(poke->pages[t][i]) + off, want + off, len);
 }
 
 static void ktrepl_poke_report(const struct ktrepl_poke *poke, unsigned int t)
@@ -172,11 +173,17 @@ NOKPROBE_SYMBOL(ktrepl_poke_report);
  */
 static void ktrepl_poke_check(struct ktrepl_poke *poke)
 {
+	const void *want[2] = { page_address(poke->master[0]) };
 	unsigned int t, nr = 0;
 
+	if (poke->span == 2)
+		want[1] = page_address(poke->master[1]);
 	for (t = 0; t < poke->nr; t++) {
-		if (poke->nids[t] == NUMA_NO_NODE ||
-		    likely(ktrepl_poke_equal(poke, t)))
+		if (poke->nids[t] == NUMA_NO_NODE)
+			continue;
+		if (likely(!ktrepl_poke_differs(poke, t, 0, want[0]) &&
+			   !(poke->span == 2 &&
+			     ktrepl_poke_differs(poke, t, 1, want[1]))))
 			continue;
 		ktrepl_poke_report(poke, t);
 		memmove(poke->pages[nr], poke->pages[t], sizeof(*poke->pages));
@@ -190,6 +197,8 @@ NOKPROBE_SYMBOL(ktrepl_poke_check);
 
 bool __ktrepl_poke_next(struct ktrepl_poke *poke)
 {
+	if (!poke->set[0] && !poke->set[1])
+		return false;
 	if (unlikely(ktrepl_info->sync_copies && poke->synced != poke->nr))
 		ktrepl_broken("caches were not maintained for a copy");
 	poke->synced = 0;
