@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What kernel mappings that are nobody's text cost: vmalloc() and vfree(), and
- * set_memory_ro() and set_memory_rw() of a page of vmalloc space.
+ * set_memory_ro() and set_memory_rw() of a page of vmalloc space; what a kernel
+ * thread pays for the mm of a process; and, on x86, how KVM learns of CR3 each time
+ * that it enters a guest.
  *
  * One line for each, printed when the module is loaded: the least and the mean
  * of single calls on each CPU in turn, and the mean of all CPUs at once. Under
@@ -15,11 +17,15 @@
 #include <linux/atomic.h>
 #include <linux/cpu.h>
 #include <linux/kprobes.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/timex.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
+
+#include <asm/tlbflush.h>
 
 static unsigned int loops = 300;
 module_param(loops, uint, 0444);
@@ -58,6 +64,28 @@ static int bench_set_memory(void)
 	return bench_ro(addr, 1) ?: bench_rw(addr, 1);
 }
 
+static struct mm_struct *bench_mm;
+
+static int bench_use_mm(void)
+{
+	kthread_use_mm(bench_mm);
+	kthread_unuse_mm(bench_mm);
+	return 0;
+}
+
+#ifdef CONFIG_X86
+static int bench_cr3(void)
+{
+	int i;
+
+	preempt_disable();
+	for (i = 0; i < 100; i++)
+		__get_current_cr3_fast();
+	preempt_enable();
+	return 0;
+}
+#endif
+
 struct bench {
 	const char *name;
 	int (*call)(void);
@@ -70,6 +98,10 @@ static struct bench benches[] = {
 	{ "vmalloc-1", bench_vmalloc_1 },
 	{ "vmalloc-64", bench_vmalloc_64 },
 	{ "set-memory", bench_set_memory },
+	{ "use-mm", bench_use_mm },
+#ifdef CONFIG_X86
+	{ "cr3-100", bench_cr3 },
+#endif
 };
 
 static struct bench *bench_now;
@@ -165,8 +197,11 @@ static int __init bench_init(void)
 			err = -ENOMEM;
 	}
 	cpus_read_unlock();
+	/* That of the process that loads this module. */
+	bench_mm = get_task_mm(current);
 	for (i = 0; i < ARRAY_SIZE(benches) && !err; i++)
 		err = bench_run(&benches[i]);
+	mmput(bench_mm);
 	for_each_possible_cpu(cpu)
 		vfree(*per_cpu_ptr(&bench_page, cpu));
 	return err;
@@ -178,5 +213,5 @@ static void __exit bench_exit(void)
 }
 module_exit(bench_exit);
 
-MODULE_DESCRIPTION("Costs of vmalloc() and set_memory_ro()");
+MODULE_DESCRIPTION("Costs of vmalloc(), set_memory_ro() and the like");
 MODULE_LICENSE("GPL");

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -232,6 +233,55 @@ static bool yield_start(void)
 	return peer_start(yield_call);
 }
 
+/* === Two nodes at once =================================================== */
+
+static int away;	/* a CPU of another node */
+
+static bool away_start(void)
+{
+	struct machine m;
+	bool found = false;
+	size_t i;
+
+	machine_read(&m);
+	for (i = 0; i < m.nr && !found; i++) {
+		found = !idlist_has(&m.node[i].cpus, cpu);
+		away = machine_cpu(&m, i, 0);
+	}
+	machine_free(&m);
+	return found;
+}
+
+static void fork_away_call(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(run_on_cpu(away) ? EXIT_FAILED : 0);
+	wait_for(pid);
+}
+
+static void *away_thread(void *unused)
+{
+	(void)unused;
+	must(!run_on_cpu(away), "sched_setaffinity");
+	return NULL;
+}
+
+static void thread_away_call(void)
+{
+	pthread_t thread;
+
+	errno = pthread_create(&thread, NULL, away_thread, NULL);
+	must(!errno, "pthread_create");
+	pthread_join(thread, NULL);
+}
+
+static void migrate_call(void)
+{
+	must(!run_on_cpu(away) && !run_on_cpu(cpu), "sched_setaffinity");
+}
+
 /* === Pokes =============================================================== */
 
 #define SCHEDSTATS	"/proc/sys/kernel/sched_schedstats"
@@ -352,6 +402,12 @@ static struct bench benches[] = {
 	  .divide = 10, .call = fork_call },
 	{ .name = "exec", .help = "vfork(), exec of this program, exit and wait",
 	  .divide = 20, .call = exec_call },
+	{ .name = "fork-away", .help = "fork(), exit on another node, and wait",
+	  .divide = 10, .start = away_start, .call = fork_away_call },
+	{ .name = "thread-away", .help = "a thread that goes to another node and ends",
+	  .divide = 10, .start = away_start, .call = thread_away_call },
+	{ .name = "migrate", .help = "to another node, and back",
+	  .divide = 10, .start = away_start, .call = migrate_call },
 	{ .name = "poke", .help = "flip the static key of sched_schedstats: all its sites",
 	  .divide = 20, .changes_kernel = true, .start = poke_start,
 	  .call = poke_call, .stop = poke_stop },

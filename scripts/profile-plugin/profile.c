@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * profile - how many instructions all CPUs execute in each translated block, by the
+ * block's address: a plugin for QEMU's TCG.
+ *
+ * Only with -icount, when CPUs take turns: the counters are plain ones.
+ *
+ * Debian has no package with qemu-plugin.h: what is used of version 1 of the
+ * interface is declared here.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct qemu_plugin_tb;
+
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
+void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
+					   void (*cb)(uint64_t id, struct qemu_plugin_tb *tb));
+void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb, int op, void *ptr,
+					      uint64_t imm);
+void qemu_plugin_register_atexit_cb(uint64_t id, void (*cb)(uint64_t id, void *data), void *data);
+
+#define INLINE_ADD_U64	0
+
+__attribute__((visibility("default"))) int qemu_plugin_version = 1;
+
+/* By address: blocks that are translated again go on counting. */
+struct block {
+	struct block *next;
+	uint64_t addr, insns;
+};
+
+#define BUCKETS	65536
+
+static struct block *buckets[BUCKETS];
+static FILE *out;
+
+static void translated(uint64_t id, struct qemu_plugin_tb *tb)
+{
+	uint64_t addr = qemu_plugin_tb_vaddr(tb);
+	struct block **bucket = &buckets[(addr >> 2) % BUCKETS], *b;
+
+	(void)id;
+	for (b = *bucket; b && b->addr != addr; b = b->next)
+		;
+	if (!b) {
+		b = calloc(1, sizeof(*b));
+		if (!b)
+			abort();
+		b->addr = addr;
+		b->next = *bucket;
+		*bucket = b;
+	}
+	qemu_plugin_register_vcpu_tb_exec_inline(tb, INLINE_ADD_U64, &b->insns,
+						 qemu_plugin_tb_n_insns(tb));
+}
+
+static void at_exit(uint64_t id, void *data)
+{
+	size_t i;
+
+	(void)id, (void)data;
+	for (i = 0; i < BUCKETS; i++)
+		for (struct block *b = buckets[i]; b; b = b->next)
+			if (b->insns)
+				fprintf(out, "%" PRIx64 " %" PRIu64 "\n", b->addr, b->insns);
+	fclose(out);
+}
+
+__attribute__((visibility("default")))
+int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv)
+{
+	(void)info;
+	if (argc != 1 || strncmp(argv[0], "out=", 4) || !(out = fopen(argv[0] + 4, "w"))) {
+		fprintf(stderr, "profile: expected out=FILE\n");
+		return 1;
+	}
+	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
+	qemu_plugin_register_atexit_cb(id, at_exit, NULL);
+	return 0;
+}
