@@ -20,12 +20,11 @@
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/mm.h>
+#include <linux/mmu_context.h>
 #include <linux/sched/mm.h>
 #include <linux/timex.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
-
-#include <asm/tlbflush.h>
 
 static unsigned int loops = 300;
 module_param(loops, uint, 0444);
