@@ -203,7 +203,7 @@ bool __ktrepl_poke_next(struct ktrepl_poke *poke)
 		ktrepl_broken("caches were not maintained for a copy");
 	poke->synced = 0;
 	ktrepl_poke_check(poke);
-	if (!poke->again)
+	if (!poke->again && poke->nid < ktrepl_nr_nodes)
 		ktrepl_poke_fill(poke);
 	return poke->nr;
 }

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/times.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -662,16 +663,17 @@ static void parse_options(int argc, char **argv)
 
 /*
  * The CPU that we come from may idle with our address space loaded.  Replication
- * has it leave when we have been switched to here for a while.
+ * has it leave when we have been switched to here for a while: of ticks, of which
+ * an emulator may lose most, so that no other clock will do.
  */
 static void settle(void)
 {
-	u64 end = now_ns() + 500000000;
+	clock_t end = times(NULL) + sysconf(_SC_CLK_TCK) * 2 / 5;
 	pid_t other = fork();
 
 	if (other < 0)
 		die(EXIT_FAILED, "fork: %s", strerror(errno));
-	while (!other || now_ns() < end)
+	while (!other || times(NULL) < end)
 		sched_yield();
 	if (kill(other, SIGKILL) || waitpid(other, NULL, 0) != other)
 		die(EXIT_FAILED, "cannot end a process: %s", strerror(errno));
