@@ -150,7 +150,8 @@ static int ktrepl_root_kgdb_fn(void *data)
 	ktrepl_kgdb_master(smp_processor_id());
 	/* Chosen, but not loaded. */
 	loaded = this_cpu_read(ktrepl_cpu_mm_root);
-	k->pgd = __ktrepl_mm_pgd(k->mm);
+	__ktrepl_choose_root(k->mm);
+	k->pgd = this_cpu_read(ktrepl_cpu_mm_root) ?: k->mm->pgd;
 	this_cpu_write(ktrepl_cpu_mm_root, loaded);
 	k->missed = cpumask_test_cpu(smp_processor_id(),
 				     &this_cpu_read(ktrepl_cpu_home)->missed);

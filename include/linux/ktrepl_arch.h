@@ -333,8 +333,8 @@ void __ktrepl_sync_entry(const void *entry);
  *
  * ktrepl_mm_pgd(mm) - [A3] the root that this CPU is to load for an mm: behind
  *	ktrepl_roots_key, mm->pgd if its top is ktrepl_cpu_top, and then
- *	ktrepl_cpu_mm_root becomes NULL; __ktrepl_mm_pgd() otherwise; mm->pgd while
- *	the key is off.  The architecture has set this CPU in mm_cpumask(@mm)
+ *	ktrepl_cpu_mm_root becomes NULL; otherwise what __ktrepl_choose_root() has
+ *	written there, or mm->pgd for NULL; mm->pgd while the key is off.  The architecture has set this CPU in mm_cpumask(@mm)
  *	before, with a full barrier.  Interrupts stay disabled until the root is
  *	loaded
  *
@@ -411,16 +411,16 @@ void arch_ktrepl_each_mm(void (*fn)(struct mm_struct *mm, void *data),
 			 void *data);
 
 /**
- * __ktrepl_mm_pgd - the root that this CPU is to load for an mm
+ * __ktrepl_choose_root - choose the root that this CPU is to load for an mm
  * @mm: the mm that is being switched to
  *
- * For ktrepl_mm_pgd().
+ * For ktrepl_mm_pgd().  Leaves its choice in ktrepl_cpu_mm_root: the node root of
+ * @mm for this CPU, or NULL for @mm->pgd.
  *
  * Context: Interrupts disabled; may hold the runqueue lock.  Never allocates.
  * Takes no lock under kgdb.
- * Return: the node root of @mm for this CPU, or @mm->pgd.
  */
-pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm);
+void __ktrepl_choose_root(struct mm_struct *mm);
 
 /*
  * The node root that this CPU has chosen last; NULL: it was the mm's own, or none

@@ -32,7 +32,7 @@
  *   to the mm first, and filled from mm->pgd then, under the bucket lock.
  *   Whichever comes first, the root ends up with the new entry.
  *
- * - __ktrepl_mm_pgd() walks mm->ktrepl_roots without the lock.  Nobody finds a
+ * - __ktrepl_choose_root() walks mm->ktrepl_roots without the lock.  Nobody finds a
  *   root before it is filled, nor once it is dying, see ktrepl_roots_reclaim().
  *
  * - Tables of a node are freed after no CPU has it as its home any more, no mm
@@ -554,12 +554,9 @@ static pgd_t *ktrepl_root_choose(struct mm_struct *mm)
 	return root->pgd;
 }
 
-pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm)
+__visible void __ktrepl_choose_root(struct mm_struct *mm)
 {
-	pgd_t *root = ktrepl_root_choose(mm);
-
-	this_cpu_write(ktrepl_cpu_mm_root, root);
-	return root ?: mm->pgd;
+	this_cpu_write(ktrepl_cpu_mm_root, ktrepl_root_choose(mm));
 }
 
 void __ktrepl_top_changed(struct mm_struct *mm, const void *entry)

@@ -5,6 +5,7 @@
 #ifndef _ASM_X86_KTREPL_H
 #define _ASM_X86_KTREPL_H
 
+#include <asm/asm.h>
 #include <linux/jump_label.h>
 #include <linux/percpu-defs.h>
 #include <linux/types.h>
@@ -58,7 +59,6 @@ DECLARE_STATIC_KEY_FALSE(ktrepl_roots_key);
 DECLARE_PER_CPU(pgd_t *, ktrepl_cpu_mm_root);
 DECLARE_PER_CPU(unsigned long, ktrepl_cpu_top);
 
-pgd_t *__ktrepl_mm_pgd(struct mm_struct *mm);
 void __ktrepl_top_changed(struct mm_struct *mm, const void *entry);
 
 /*
@@ -98,7 +98,9 @@ do {									\
 
 /*
  * The root that this CPU is about to load for @mm.  Nearly always the mm's own,
- * which leads to the tables of the CPU's node.
+ * which leads to the tables of the CPU's node.  __ktrepl_choose_root() is called
+ * by a thunk that keeps all registers: a plain call costs switch_mm_irqs_off()
+ * pushes and spills, even while replication is off.
  */
 #define ktrepl_mm_pgd(mm)						\
 ({									\
@@ -107,10 +109,14 @@ do {									\
 									\
 	if (static_branch_unlikely(&ktrepl_roots_key)) {		\
 		if (likely(arch_ktrepl_root_top(__pgd) ==		\
-			   this_cpu_read(ktrepl_cpu_top)))		\
+			   this_cpu_read(ktrepl_cpu_top))) {		\
 			this_cpu_write(ktrepl_cpu_mm_root, NULL);	\
-		else							\
-			__pgd = __ktrepl_mm_pgd(__mm);			\
+		} else {						\
+			asm volatile("call ktrepl_choose_root_thunk"	\
+				     : ASM_CALL_CONSTRAINT		\
+				     : "D" (__mm) : "memory");		\
+			__pgd = this_cpu_read(ktrepl_cpu_mm_root) ?: __pgd; \
+		}							\
 	}								\
 	__pgd;								\
 })

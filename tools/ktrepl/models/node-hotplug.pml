@@ -17,7 +17,7 @@
  *                        idle (ktrepl_cpu_pm_notify(), arm64): a CPU loads the
  *                        root of its home, interrupts disabled
  *     load_root()        arch_ktrepl_attach(), ktrepl_cpu_root(),
- *                        __ktrepl_mm_pgd() (root.c)
+ *                        __ktrepl_choose_root() (root.c)
  *   set_home()           ktrepl_set_home()
  *   best_node()          ktrepl_best_node(), ktrepl_node_now() (nodes.c)
  *   place_cpus()         ktrepl_place_cpus(): ktrepl_place_cpu() in the

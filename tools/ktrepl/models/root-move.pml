@@ -18,7 +18,7 @@
  *     switch_in()     switch_mm_irqs_off() (arch/x86/mm/tlb.c) to the mm
  *     switch_out()    the same, from the mm to another
  *     park()          ktrepl_cpu_dying() (core.c), idle_task_exit()
- *     choose()        ktrepl_mm_pgd(), __ktrepl_mm_pgd()
+ *     choose()        ktrepl_mm_pgd(), __ktrepl_choose_root()
  *     move()          ktrepl_root_move()
  *     walk()          the MMU
  *   toggle()          ktrepl_node_detach() or ktrepl_switch_off() (core.c)
