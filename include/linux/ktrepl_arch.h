@@ -334,9 +334,9 @@ void __ktrepl_sync_entry(const void *entry);
  * ktrepl_mm_pgd(mm) - [A3] the root that this CPU is to load for an mm: behind
  *	ktrepl_roots_key, mm->pgd if its top is ktrepl_cpu_top, and then
  *	ktrepl_cpu_mm_root becomes NULL; otherwise what __ktrepl_choose_root() has
- *	written there, or mm->pgd for NULL; mm->pgd while the key is off.  The architecture has set this CPU in mm_cpumask(@mm)
- *	before, with a full barrier.  Interrupts stay disabled until the root is
- *	loaded
+ *	written there, or mm->pgd for NULL; mm->pgd while the key is off.  The
+ *	architecture has set this CPU in mm_cpumask(@mm) before, with a full
+ *	barrier.  Interrupts stay disabled until the root is loaded
  *
  * bool arch_ktrepl_cpu_is_lazy(int cpu) - [T17] does a CPU have an mm loaded though
  *	nothing on it uses the mm?  A hint
