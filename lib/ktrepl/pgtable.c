@@ -34,6 +34,7 @@
 
 #include <linux/bitmap.h>
 #include <linux/hash.h>
+#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/ptdump.h>
@@ -380,6 +381,21 @@ static void *ktrepl_clone_of(struct ktrepl_node *node, const struct page *table)
 }
 
 /*
+ * A clone has the number of the table that it is one of in page->private.  There
+ * the master's tables have 0, or a lock, which never looks like a number whose
+ * upper bits are set.
+ */
+static void ktrepl_clone_mark(void *clone, unsigned long pfn)
+{
+	set_page_private(virt_to_page(clone), ~pfn);
+}
+
+static bool ktrepl_is_clone_of(const struct page *clone, const struct page *table)
+{
+	return page_private(clone) == ~page_to_pfn(table);
+}
+
+/*
  * Brings a table entry of a clone up to date.  True if it points to a clone in
  * turn.  A clone that has lost its place is not given it back: its contents
  * are not known to be the table's that the master has there now, and the page
@@ -387,23 +403,21 @@ static void *ktrepl_clone_of(struct ktrepl_node *node, const struct page *table)
  */
 #define ktrepl_sync_level(node, level, n, m)				\
 ({									\
-	void *__clone = NULL;						\
 	level##_t __new = *(m);						\
+	bool __clone = !level##_none(__new) && level##_present(__new) &&	\
+		!level##_leaf(__new) &&					\
+		!level##_none(*(n)) && !level##_leaf(*(n)) &&		\
+		ktrepl_is_clone_of(level##_page(*(n)), level##_page(__new)); \
 									\
-	if (!level##_none(__new) && level##_present(__new) &&		\
-	    !level##_leaf(__new))					\
-		__clone = ktrepl_clone_of(node, level##_page(__new));	\
-	if (__clone && (level##_none(*(n)) || level##_leaf(*(n)) ||	\
-			page_address(level##_page(*(n))) != __clone))	\
-		__clone = NULL;						\
 	if (__clone)							\
 		__new = __##level(arch_ktrepl_table_entry(		\
-					level##_val(__new), __pa(__clone))); \
+					level##_val(__new),		\
+					page_to_phys(level##_page(*(n))))); \
 	if (level##_val(__new) != level##_val(*(n))) {			\
 		(node)->stale |= !level##_none(*(n)) && !level##_leaf(*(n)); \
 		arch_ktrepl_store((node)->root, n, level##_val(__new));	\
 	}								\
-	!!__clone;							\
+	__clone;							\
 })
 
 /*
@@ -469,11 +483,14 @@ static bool ktrepl_leaf_large(unsigned long addr)
 static void ktrepl_sync_node(struct ktrepl_node *node, unsigned long start,
 			     unsigned long end)
 {
+	bool large = ktrepl_leaf_large(start);
 	unsigned long flags, pt_flags, addr;
 
-	if (ktrepl_leaf_large(start))
+	if (large)
 		start &= PMD_MASK;
-	if (ktrepl_leaf_large(end - 1))
+	if ((start ^ (end - 1)) & PMD_MASK)
+		large = ktrepl_leaf_large(end - 1);
+	if (large)
 		end = ALIGN(end, PMD_SIZE);
 	/* An address behind the last one of all is 0. */
 	for (addr = start; addr - start < end - start && addr;) {
@@ -894,6 +911,7 @@ static bool ktrepl_clone_register(struct ktrepl_node *node,
 	unsigned long pfn = page_to_pfn(table);
 
 	ktrepl_spanned_mark(pfn);
+	ktrepl_clone_mark(clone, pfn);
 	if (xa_err(xa_store(&node->clones, pfn, clone, ktrepl_table_gfp(node))))
 		return false;
 	if (xa_err(xa_store(&ktrepl_spans, pfn, KTREPL_SPAN(base, shift),
