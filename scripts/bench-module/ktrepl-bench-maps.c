@@ -64,11 +64,19 @@ static int bench_set_memory(void)
 }
 
 static struct mm_struct *bench_mm;
+static u8 bench_from[PAGE_SIZE], bench_to[PAGE_SIZE];
 
 static int bench_use_mm(void)
 {
 	kthread_use_mm(bench_mm);
 	kthread_unuse_mm(bench_mm);
+	return 0;
+}
+
+static int bench_copy(void)
+{
+	memcpy(bench_to, bench_from, PAGE_SIZE);
+	barrier_data(bench_to);
 	return 0;
 }
 
@@ -98,6 +106,7 @@ static struct bench benches[] = {
 	{ "vmalloc-64", bench_vmalloc_64 },
 	{ "set-memory", bench_set_memory },
 	{ "use-mm", bench_use_mm },
+	{ "copy-page", bench_copy },
 #ifdef CONFIG_X86
 	{ "cr3-100", bench_cr3 },
 #endif

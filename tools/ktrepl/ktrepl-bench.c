@@ -379,6 +379,42 @@ static void module_load_and_wait(void)
 	free(read_text(areas, NULL));
 }
 
+/* === Switching =========================================================== */
+
+static bool was_on;
+
+static void must_switch(bool on)
+{
+	int err = ktr_enable_set(on);
+
+	if (err)
+		die(EXIT_FAILED, "replication cannot be switched: %s",
+		    strerror(-err));
+}
+
+static void switch_on(void)
+{
+	must_switch(true);
+}
+
+static void switch_off(void)
+{
+	must_switch(false);
+}
+
+static bool switch_start(void)
+{
+	if (!ktr_available())
+		return false;
+	was_on = ktr_enable_get();
+	return true;
+}
+
+static void switch_stop(void)
+{
+	must_switch(was_on);
+}
+
 static struct bench benches[] = {
 	{ .name = "empty", .help = "nothing: the cost of measuring",
 	  .divide = 1, .call = empty_call },
@@ -424,6 +460,12 @@ static struct bench benches[] = {
 	  .divide = 20, .changes_kernel = true, .start = module_start,
 	  .prepare = module_load_and_wait, .call = module_unload,
 	  .stop = module_stop },
+	{ .name = "switch-off", .help = "replication switched off",
+	  .divide = 100, .changes_kernel = true, .start = switch_start,
+	  .prepare = switch_on, .call = switch_off, .stop = switch_stop },
+	{ .name = "switch-on", .help = "replication switched on",
+	  .divide = 100, .changes_kernel = true, .start = switch_start,
+	  .prepare = switch_off, .call = switch_on, .stop = switch_stop },
 };
 
 /* === Measuring =========================================================== */
@@ -530,11 +572,27 @@ static void print_start(void)
 	json_open("calls", '{');
 }
 
+/* What switching on has to copy. */
+static u64 copies_kb(void)
+{
+	struct ktr_stats stats;
+	u64 kb = 0;
+	size_t i;
+
+	if (!ktr_available() || ktr_read_stats(&stats))
+		return 0;
+	for (i = 0; i < stats.nr; i++)
+		kb += stats.node[i].v[KTR_RESIDENT] + stats.node[i].v[KTR_MODULE];
+	ktr_free_stats(&stats);
+	return kb;
+}
+
 static void print_end(void)
 {
 	if (!json)
 		return;
 	json_close('}');
+	json_u64("copies_kb", copies_kb());
 	json_failures();
 	json_close('}');
 }
@@ -578,8 +636,8 @@ EXIT_CODES_HELP
 "\n"
 "KTREPL_MODULES names another directory than /lib/modules/RELEASE.\n"
 "\n"
-"poke makes the kernel patch itself, modules are loaded: they run if there is\n"
-"ktrepl, or if asked for.\n"
+"poke makes the kernel patch itself, modules are loaded, replication is switched:\n"
+"they run if there is ktrepl, or if asked for.\n"
 "\n"
 "Calls:\n";
 

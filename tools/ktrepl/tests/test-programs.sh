@@ -130,7 +130,11 @@ plain ktrepl-stress -n -r hang,forks -w 1 -d 20
 expect "watchdog" 1 - "hang hangs: no progress for 1 s"
 plain ktrepl-bench -i 20
 expect "bench" 0 "^getppid  *[0-9]" ""
-hold "bench leaves the kernel alone" lacks "$tmp/out" "^poke\|^module"
+hold "bench leaves the kernel alone" lacks "$tmp/out" "^poke\|^module\|^switch-o"
+for c in switch-off switch-on; do
+	plain ktrepl-bench -r $c
+	expect "bench $c without ktrepl" 1 - "$c cannot run here"
+done
 export KTREPL_MODULES="$samples/modules"
 for c in module-load module-load+copy module-unload; do
 	for m in test-one two nonsense; do
