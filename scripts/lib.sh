@@ -93,6 +93,19 @@ kernel_make() {
 		CROSS_COMPILE="$CROSS_COMPILE" CC="ccache ${CROSS_COMPILE}gcc" LOCALVERSION= "$@"
 }
 
+# build_plugin SOURCE TARGET: for the QEMU that is installed.
+build_plugin() {
+	local version api
+	version=$("$QEMU" --version | sed -n '1s/.*version \([0-9]*\)\..*/\1/p')
+	case $version in
+	7)	api=1 ;;
+	1[0-9])	api=4 ;;
+	*)	die "QEMU $version: its plugin interface is not known here" ;;
+	esac
+	gcc -O2 -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden \
+		-DQEMU_PLUGIN_API=$api -o "$2" "$1"
+}
+
 # object_dir CONFIG
 object_dir() {
 	echo "$WORK/obj/$ARCH-$1"

@@ -7,35 +7,12 @@
  * by its encoding, entries of exceptions and calls of mutex_lock(&text_mutex) by
  * their addresses, from the file that scripts/latency makes of vmlinux. Each CPU's
  * instructions are counted on their own, so that those of others do not matter.
- *
- * Debian has no package with qemu-plugin.h: what is used of version 1 of the
- * interface is declared here.
  */
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t idx);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
-					   void (*cb)(uint64_t id, struct qemu_plugin_tb *tb));
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
-					  void (*cb)(unsigned int cpu, void *data),
-					  int flags, void *data);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
-					    void (*cb)(unsigned int cpu, void *data),
-					    int flags, void *data);
-void qemu_plugin_register_atexit_cb(uint64_t id, void (*cb)(uint64_t id, void *data), void *data);
-
-__attribute__((visibility("default"))) int qemu_plugin_version = 1;
+#include "../qemu-plugin.h"
 
 #define MAX_CPUS	64
 #define NEAR		200	/* instructions from ours to a section of the kernel's */
@@ -368,7 +345,7 @@ static void on_translate(uint64_t id, struct qemu_plugin_tb *tb)
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, 0, b);
 	for (i = 0; i < n; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
-		const uint8_t *p = qemu_plugin_insn_data(insn);
+		uint8_t bytes[INSN_MAX];
 		int function;
 		struct mark *m;
 		char what;
@@ -377,7 +354,9 @@ static void on_translate(uint64_t id, struct qemu_plugin_tb *tb)
 		function = function_at(addr);
 		if (!function)
 			continue;
-		what = arm64 ? mark_arm64(p) : mark_x86(p, qemu_plugin_insn_size(insn));
+		insn_read(insn, bytes);
+		what = arm64 ? mark_arm64(bytes) :
+			       mark_x86(bytes, qemu_plugin_insn_size(insn));
 		if (functions[function].kind == 'e' && functions[function].addr == addr)
 			what = 'e';
 		if (!what)
@@ -395,7 +374,7 @@ struct qemu_info {
 	const char *target_name;
 };
 
-__attribute__((visibility("default")))
+EXPORTED
 int qemu_plugin_install(uint64_t id, const struct qemu_info *info, int argc, char **argv)
 {
 	arm64 = !strcmp(info->target_name, "aarch64");

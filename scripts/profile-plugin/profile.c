@@ -4,33 +4,17 @@
  * block's address: a plugin for QEMU's TCG.
  *
  * Only with -icount, when CPUs take turns: the counters are plain ones.
- *
- * Debian has no package with qemu-plugin.h: what is used of version 1 of the
- * interface is declared here.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-struct qemu_plugin_tb;
+#include "../qemu-plugin.h"
 
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
-					   void (*cb)(uint64_t id, struct qemu_plugin_tb *tb));
-void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb, int op, void *ptr,
-					      uint64_t imm);
-void qemu_plugin_register_atexit_cb(uint64_t id, void (*cb)(uint64_t id, void *data), void *data);
-
-#define INLINE_ADD_U64	0
-
-__attribute__((visibility("default"))) int qemu_plugin_version = 1;
-
-/* By address: blocks that are translated again go on counting. */
+/* By address and length: blocks that are translated again go on counting. */
 struct block {
 	struct block *next;
-	uint64_t addr, insns;
+	uint64_t addr, n, runs;
 };
 
 #define BUCKETS	65536
@@ -38,24 +22,32 @@ struct block {
 static struct block *buckets[BUCKETS];
 static FILE *out;
 
+static void on_block(unsigned int cpu, void *data)
+{
+	struct block *b = data;
+
+	(void)cpu;
+	b->runs++;
+}
+
 static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 {
-	uint64_t addr = qemu_plugin_tb_vaddr(tb);
+	uint64_t addr = qemu_plugin_tb_vaddr(tb), n = qemu_plugin_tb_n_insns(tb);
 	struct block **bucket = &buckets[(addr >> 2) % BUCKETS], *b;
 
 	(void)id;
-	for (b = *bucket; b && b->addr != addr; b = b->next)
+	for (b = *bucket; b && (b->addr != addr || b->n != n); b = b->next)
 		;
 	if (!b) {
 		b = calloc(1, sizeof(*b));
 		if (!b)
 			abort();
 		b->addr = addr;
+		b->n = n;
 		b->next = *bucket;
 		*bucket = b;
 	}
-	qemu_plugin_register_vcpu_tb_exec_inline(tb, INLINE_ADD_U64, &b->insns,
-						 qemu_plugin_tb_n_insns(tb));
+	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, 0, b);
 }
 
 static void at_exit(uint64_t id, void *data)
@@ -65,12 +57,12 @@ static void at_exit(uint64_t id, void *data)
 	(void)id, (void)data;
 	for (i = 0; i < BUCKETS; i++)
 		for (struct block *b = buckets[i]; b; b = b->next)
-			if (b->insns)
-				fprintf(out, "%" PRIx64 " %" PRIu64 "\n", b->addr, b->insns);
+			if (b->runs)
+				fprintf(out, "%" PRIx64 " %" PRIu64 "\n", b->addr, b->runs * b->n);
 	fclose(out);
 }
 
-__attribute__((visibility("default")))
+EXPORTED
 int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv)
 {
 	(void)info;

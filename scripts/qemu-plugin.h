@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What our plugins use of QEMU's interface for plugins of TCG. Debian has no package
+ * with qemu-plugin.h. QEMU_PLUGIN_API is its version, see build_plugin() in lib.sh.
+ */
+#ifndef QEMU_PLUGIN_H
+#define QEMU_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define EXPORTED __attribute__((visibility("default")))
+
+EXPORTED int qemu_plugin_version = QEMU_PLUGIN_API;
+
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t idx);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t id,
+					   void (*cb)(uint64_t id, struct qemu_plugin_tb *tb));
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb,
+					  void (*cb)(unsigned int cpu, void *data),
+					  int flags, void *data);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn,
+					    void (*cb)(unsigned int cpu, void *data),
+					    int flags, void *data);
+void qemu_plugin_register_atexit_cb(uint64_t id, void (*cb)(uint64_t id, void *data), void *data);
+
+#define INSN_MAX	16
+
+#if QEMU_PLUGIN_API >= 3
+size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *to, size_t size);
+
+static inline void insn_read(const struct qemu_plugin_insn *insn, uint8_t to[INSN_MAX])
+{
+	qemu_plugin_insn_data(insn, to, INSN_MAX);
+}
+#else
+const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
+
+static inline void insn_read(const struct qemu_plugin_insn *insn, uint8_t to[INSN_MAX])
+{
+	memcpy(to, qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn));
+}
+#endif
+
+#endif
