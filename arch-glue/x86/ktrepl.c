@@ -186,15 +186,15 @@ void arch_ktrepl_root_free(pgd_t *root)
 
 static void ktrepl_copy_entries(pgd_t *dst, const pgd_t *src)
 {
-	/* Not worked out again after each store. */
-	const unsigned int nr = KERNEL_PGD_BOUNDARY;
 	unsigned int i;
 
 	/*
-	 * Entry by entry: a store to @src that happens meanwhile is repeated in
-	 * @dst soon, but until then the CPU must not see one half done.
+	 * Those of user space, entry by entry: a store to @src that happens
+	 * meanwhile is repeated in @dst soon, but until then the CPU must not see
+	 * one half done.
 	 */
-	for (i = 0; i < nr; i++)
+#pragma GCC unroll 8
+	for (i = 0; i < PTRS_PER_PGD / 2; i++)
 		WRITE_ONCE(dst[i], READ_ONCE(src[i]));
 	/* Per mm, too, with page table isolation. */
 	i = pgd_index(LDT_BASE_ADDR);
