@@ -151,7 +151,7 @@ static int ktrepl_root_kgdb_fn(void *data)
 	/* Chosen, but not loaded. */
 	loaded = this_cpu_read(ktrepl_cpu_mm_root);
 	__ktrepl_choose_root(k->mm);
-	k->pgd = this_cpu_read(ktrepl_cpu_mm_root) ?: k->mm->pgd;
+	k->pgd = ktrepl_loaded_pgd(k->mm);
 	this_cpu_write(ktrepl_cpu_mm_root, loaded);
 	k->missed = cpumask_test_cpu(smp_processor_id(),
 				     &this_cpu_read(ktrepl_cpu_home)->missed);

@@ -32,8 +32,9 @@
  *   to the mm first, and filled from mm->pgd then, under the bucket lock.
  *   Whichever comes first, the root ends up with the new entry.
  *
- * - __ktrepl_choose_root() walks mm->ktrepl_roots without the lock.  Nobody finds a
- *   root before it is filled, nor once it is dying, see ktrepl_roots_reclaim().
+ * - __ktrepl_choose_root() walks mm->ktrepl_roots without the lock.  Nobody
+ *   finds a root before it is filled, nor once it is dying, see
+ *   ktrepl_roots_reclaim().
  *
  * - Tables of a node are freed after no CPU has it as its home any more, no mm
  *   leads to it, and all TLBs have been flushed: see ktrepl_roots_leave().
