@@ -373,10 +373,23 @@ static void module_load_prepare(void)
 		module_unload();
 }
 
+static void module_wait(void)
+{
+	free(read_text(areas, NULL));
+}
+
 static void module_load_and_wait(void)
 {
 	module_load();
-	free(read_text(areas, NULL));
+	module_wait();
+}
+
+static bool module_wait_start(void)
+{
+	if (!module_copy_start())
+		return false;
+	module_load_and_wait();
+	return true;
 }
 
 /* === Switching =========================================================== */
@@ -456,6 +469,9 @@ static struct bench benches[] = {
 	  .divide = 20, .changes_kernel = true, .start = module_copy_start,
 	  .prepare = module_load_prepare, .call = module_load_and_wait,
 	  .stop = module_stop },
+	{ .name = "module-wait", .help = "what of that is the waiting, for nothing",
+	  .divide = 20, .changes_kernel = true, .start = module_wait_start,
+	  .call = module_wait, .stop = module_stop },
 	{ .name = "module-unload", .help = "delete_module() of it and its copies",
 	  .divide = 20, .changes_kernel = true, .start = module_start,
 	  .prepare = module_load_and_wait, .call = module_unload,
