@@ -364,6 +364,33 @@ static void ktrepl_sync_reuse_master(struct kunit *test)
 }
 
 /*
+ * The page of a freed table comes back where it was: nodes do not go by what they
+ * had in its place.
+ */
+static void ktrepl_sync_reuse_same(struct kunit *test)
+{
+	struct ktrepl_sync_test *t = test->priv;
+	struct page *table;
+	unsigned long addr;
+	int i, back = 0;
+
+	ktrepl_sync_need_huge(test);
+	addr = ktrepl_sync_reserve(test, PMD_SIZE);
+	for (i = 0; i < 16; i++) {
+		ktrepl_sync_cover(test, addr);
+		table = ktrepl_sync_table(addr);
+		migrate_disable();
+		ktrepl_sync_huge(test, addr);
+		KUNIT_ASSERT_EQ(test, ktrepl_sync_map(t, addr), 0);
+		migrate_enable();
+		back += ktrepl_sync_table(addr) == table;
+		ktrepl_sync_expect(test, addr, page_to_pfn(t->page), PAGE_SIZE);
+		vunmap_range(addr, addr + PAGE_SIZE);
+	}
+	kunit_info(test, "%d times the same page", back);
+}
+
+/*
  * The page of a freed table comes back as a clone of a table, into which the
  * core stores entries: it must not take them for the master's.
  */
@@ -485,11 +512,11 @@ static void ktrepl_sync_cont(struct kunit *test)
 						  ktrepl_sync_set_cont, pages),
 			0);
 	KUNIT_EXPECT_EQ(test, ktrepl_leaf_size(addr), CONT_PTE_SIZE);
-	KUNIT_EXPECT_FALSE(test, ktrepl_page_fixed(addr + PAGE_SIZE));
+	KUNIT_EXPECT_NULL(test, ktrepl_page_fixed(addr + PAGE_SIZE));
 	vunmap_range(addr, addr + CONT_PTE_SIZE);
 	__free_pages(pages, CONT_PTE_SHIFT - PAGE_SHIFT);
 	KUNIT_EXPECT_EQ(test, ktrepl_sync_map(test->priv, addr), 0);
-	KUNIT_EXPECT_TRUE(test, ktrepl_page_fixed(addr));
+	KUNIT_EXPECT_NOT_NULL(test, ktrepl_page_fixed(addr));
 	vunmap_range(addr, addr + PAGE_SIZE);
 }
 
@@ -638,6 +665,7 @@ static struct kunit_case ktrepl_sync_cases[] = {
 	KUNIT_CASE(ktrepl_sync_locked),
 	KUNIT_CASE(ktrepl_sync_poke_waits),
 	KUNIT_CASE(ktrepl_sync_reuse_master),
+	KUNIT_CASE(ktrepl_sync_reuse_same),
 	KUNIT_CASE(ktrepl_sync_reuse_clone),
 	KUNIT_CASE(ktrepl_sync_flush),
 	KUNIT_CASE(ktrepl_sync_map_again),

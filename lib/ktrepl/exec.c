@@ -141,14 +141,15 @@ static bool ktrepl_exec_filler(const struct ktrepl_set *set, const void *page)
 static struct page *ktrepl_exec_master(const struct ktrepl_set *set,
 				       unsigned long index)
 {
-	unsigned long addr = set->start + (index << PAGE_SHIFT);
 	struct page *page;
 
 	lockdep_assert_held(&ktrepl_exec_mutex);
 
-	if (set->gone || !ktrepl_page_fixed(addr))
+	if (set->gone)
 		return NULL;
-	page = ktrepl_master_page(addr);
+	page = ktrepl_page_fixed(set->start + (index << PAGE_SHIFT));
+	if (!page)
+		return NULL;
 	/* Through the linear map: read-only data holds KASAN redzones. */
 	return ktrepl_exec_filler(set, page_address(page)) ? NULL : page;
 }
@@ -175,51 +176,70 @@ static bool ktrepl_exec_lacks(struct ktrepl_set *set, unsigned long index,
 	return !bitmap_empty(nodes, KTREPL_MAX_NODES);
 }
 
+/* New copies of a page, by node; ktrepl_mutex. */
+static struct page *ktrepl_exec_new[KTREPL_MAX_NODES];
+
 /*
- * Lists memory for a copy; pokes write it from now on, and its contents are
+ * Memory for the copies of one page, allocated while ktrepl_exec_mutex, which
+ * patchers may wait for, is not held.
+ */
+static void ktrepl_exec_alloc_copies(struct ktrepl_set *set,
+				     const unsigned long *nodes)
+{
+	struct ktrepl_node *node;
+	struct page *copy;
+	int nid;
+
+	for_each_set_bit(nid, nodes, KTREPL_MAX_NODES) {
+		node = ktrepl_nodes[nid];
+		copy = NULL;
+		if (!node->starved && ktrepl_set_array(set, node)) {
+			copy = ktrepl_alloc(node, KTREPL_STAT_MODULE, PAGE_SIZE);
+			node->starved = !copy;
+		}
+		ktrepl_exec_new[nid] = copy;
+	}
+}
+
+/*
+ * Lists memory for copies; pokes write it from now on, and its contents are
  * copied later.  A page that other nodes have copies of already starts again on
  * all of them.
  *
  * Patchers wait for ktrepl_exec_mutex meanwhile.  Tables of a live node come from
  * GFP_NOWAIT, without reclaim; CPUs are flushed only after a new table, which is
  * once for all the pages that it maps.
+ *
+ * Return: false if nodes go without, whose memory is freed.
  */
 static bool ktrepl_exec_list(struct ktrepl_set *set, unsigned long index,
-			     struct ktrepl_node *node, struct page *copy)
+			     const unsigned long *nodes)
 {
-	bool done;
+	unsigned long addr = set->start + (index << PAGE_SHIFT);
+	struct page *copy, *master;
+	bool done = true;
+	int nid;
 
 	ktrepl_exec_lock();
-	done = ktrepl_exec_master(set, index) &&
-	       ktrepl_node_cover(node, set->start + (index << PAGE_SHIFT));
-	if (done) {
+	master = ktrepl_exec_master(set, index);
+	for_each_set_bit(nid, nodes, KTREPL_MAX_NODES) {
+		copy = ktrepl_exec_new[nid];
+		if (!copy || !master ||
+		    !ktrepl_node_cover(ktrepl_nodes[nid], addr))
+			continue;
 		if (!test_bit(index, set->dead))
 			ktrepl_page_retire(set, index);
-		WRITE_ONCE(set->copy[node->nid][index], copy);
+		WRITE_ONCE(set->copy[nid][index], copy);
+		ktrepl_exec_new[nid] = NULL;
 	}
 	ktrepl_exec_unlock();
+	for_each_set_bit(nid, nodes, KTREPL_MAX_NODES) {
+		if (ktrepl_exec_new[nid])
+			ktrepl_free(ktrepl_nodes[nid], KTREPL_STAT_MODULE,
+				    ktrepl_exec_new[nid], PAGE_SIZE);
+		done &= ktrepl_set_copy(set, nid, index) != NULL;
+	}
 	return done;
-}
-
-/*
- * Memory for the copy of one page on one node, allocated while
- * ktrepl_exec_mutex, which patchers may wait for, is not held.
- */
-static bool ktrepl_exec_alloc_copy(struct ktrepl_set *set, unsigned long index,
-				   struct ktrepl_node *node)
-{
-	struct page *copy;
-
-	if (node->starved || !ktrepl_set_array(set, node))
-		return false;
-	copy = ktrepl_alloc(node, KTREPL_STAT_MODULE, PAGE_SIZE);
-	node->starved = !copy;
-	if (!copy)
-		return false;
-	if (ktrepl_exec_list(set, index, node, copy))
-		return true;
-	ktrepl_free(node, KTREPL_STAT_MODULE, copy, PAGE_SIZE);
-	return false;
 }
 
 /* Tables and memory for what is missing. */
@@ -227,15 +247,13 @@ static void ktrepl_exec_prepare(struct ktrepl_set *set)
 {
 	DECLARE_BITMAP(nodes, KTREPL_MAX_NODES);
 	unsigned long i, nr = ktrepl_set_pages(set);
-	int nid;
 
 	set->incomplete = false;
 	for (i = 0; i < nr; i++) {
-		if (ktrepl_exec_lacks(set, i, nodes))
-			for_each_set_bit(nid, nodes, KTREPL_MAX_NODES)
-				set->incomplete |=
-					!ktrepl_exec_alloc_copy(set, i,
-								ktrepl_nodes[nid]);
+		if (ktrepl_exec_lacks(set, i, nodes)) {
+			ktrepl_exec_alloc_copies(set, nodes);
+			set->incomplete |= !ktrepl_exec_list(set, i, nodes);
+		}
 		cond_resched();
 	}
 }
@@ -308,7 +326,7 @@ static bool ktrepl_exec_taken(const struct ktrepl_set *set, unsigned long index)
 	return test_bit(index, set->dead) && test_bit(index, set->clean);
 }
 
-static bool ktrepl_exec_fill(struct ktrepl_set *set)
+static bool ktrepl_exec_fill(void)
 {
 	struct ktrepl_window *w = &ktrepl_window;
 	bool open = ktrepl_window_open(w);
@@ -318,7 +336,7 @@ static bool ktrepl_exec_fill(struct ktrepl_set *set)
 	for (i = 0; open && i < w->nr; i++) {
 		mutex_lock(&text_mutex);
 		ktrepl_exec_lock();
-		master = ktrepl_exec_master(set, w->index[i]);
+		master = ktrepl_exec_master(w->sets[i], w->index[i]);
 		if (master)
 			ktrepl_window_fill(w, i, master);
 		ktrepl_exec_unlock();
@@ -331,7 +349,12 @@ static bool ktrepl_exec_fill(struct ktrepl_set *set)
 	return open;
 }
 
-/* Fills what has been taken.  Return: false if there is no memory for that. */
+/*
+ * Puts copies of what has been taken into the window, and fills them whenever it
+ * is full.
+ *
+ * Return: false if there is no memory for that.
+ */
 static bool ktrepl_exec_copy(struct ktrepl_set *set)
 {
 	unsigned long i, nr = ktrepl_set_pages(set);
@@ -344,55 +367,67 @@ static bool ktrepl_exec_copy(struct ktrepl_set *set)
 			copy = ktrepl_set_copy(set, nid, i);
 			if (!copy || !ktrepl_exec_taken(set, i))
 				continue;
-			ktrepl_window_add(&ktrepl_window, copy, i);
+			ktrepl_window_add(&ktrepl_window, copy, set, i);
 			if (ktrepl_window.nr == KTREPL_WINDOW_PAGES)
-				done &= ktrepl_exec_fill(set);
+				done &= ktrepl_exec_fill();
 		}
 	}
-	if (ktrepl_window.nr)
-		done &= ktrepl_exec_fill(set);
 	return done;
 }
 
-static void ktrepl_exec_map(struct ktrepl_set *set, unsigned long index)
+/* Has nodes map what has been filled, from a page on.  Return: how many. */
+static unsigned long ktrepl_exec_map(struct ktrepl_set *set,
+				     unsigned long index)
 {
+	unsigned long end = index, nr;
+
+	while (end < ktrepl_set_pages(set) && ktrepl_exec_taken(set, end))
+		end++;
+	nr = end - index;
+	if (!nr)
+		return 0;
 	mutex_lock(&text_mutex);
 	ktrepl_exec_lock();
 	if (!set->gone)
-		ktrepl_page_revive(set, index);
+		nr = ktrepl_pages_revive(set, index, nr);
 	ktrepl_exec_unlock();
 	mutex_unlock(&text_mutex);
+	return nr;
 }
 
-static void ktrepl_exec_scan_set(struct ktrepl_set *set)
+/* Is an area to be looked at?  It is clean then, until it is changed again. */
+static bool ktrepl_exec_due(struct ktrepl_set *set, bool retry)
 {
-	unsigned long i, nr = ktrepl_set_pages(set);
-	bool any = false;
+	/* Pairs with ktrepl_exec_kick(). */
+	return (xchg(&set->dirty, false) || (retry && set->incomplete)) &&
+	       /* Nobody would tell of changes. */
+	       set->start >= ktrepl_lowest && !ktrepl_exec_init_section(set);
+}
 
-	/* Nobody would tell of changes. */
-	if (set->start < ktrepl_lowest || ktrepl_exec_init_section(set))
-		return;
+static void ktrepl_exec_take_all(struct ktrepl_set *set)
+{
+	unsigned long i;
+
 	ktrepl_exec_prepare(set);
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < ktrepl_set_pages(set); i++) {
 		if (ktrepl_exec_listed(set, i))
 			ktrepl_exec_take(set, i);
 		cond_resched();
 	}
-	if (!ktrepl_exec_copy(set)) {
-		set->incomplete = true;
-		return;
-	}
-	/* All windows are closed. */
-	for (i = 0; i < nr; i++) {
-		if (!ktrepl_exec_taken(set, i))
-			continue;
-		ktrepl_exec_map(set, i);
-		any = true;
+}
+
+/* Has nodes map what has been filled.  Return: whether there is any. */
+static bool ktrepl_exec_map_all(struct ktrepl_set *set)
+{
+	unsigned long i, nr;
+	bool any = false;
+
+	for (i = 0; i < ktrepl_set_pages(set); i += nr ?: 1) {
+		nr = ktrepl_exec_map(set, i);
+		any |= nr;
 		cond_resched();
 	}
-	/* So that the copies are used from now on; the master would do. */
-	if (any)
-		flush_tlb_kernel_range(set->start, set->end);
+	return any;
 }
 
 /**
@@ -427,8 +462,9 @@ void ktrepl_exec_retire(struct ktrepl_set *set, int nid, unsigned long index)
  */
 bool ktrepl_exec_scan(bool retry)
 {
+	unsigned long start = ULONG_MAX, end = 0;
+	bool whole = true, filled = true;
 	struct ktrepl_set *set;
-	bool whole = true;
 	int nid;
 
 	lockdep_assert_held(&ktrepl_mutex);
@@ -439,11 +475,27 @@ bool ktrepl_exec_scan(bool retry)
 		if (ktrepl_nodes[nid])
 			ktrepl_nodes[nid]->starved = false;
 	ktrepl_for_each_exec(set) {
-		/* Pairs with ktrepl_exec_kick(). */
-		if (xchg(&set->dirty, false) || (retry && set->incomplete))
-			ktrepl_exec_scan_set(set);
-		whole &= !set->incomplete;
+		set->scan = ktrepl_exec_due(set, retry);
+		if (!set->scan)
+			continue;
+		ktrepl_exec_take_all(set);
+		filled &= ktrepl_exec_copy(set);
 	}
+	if (ktrepl_window.nr)
+		filled &= ktrepl_exec_fill();
+	/* All windows are closed. */
+	ktrepl_for_each_exec(set) {
+		if (set->scan && !filled)
+			set->incomplete = true;
+		whole &= !set->incomplete;
+		if (!set->scan || !filled || !ktrepl_exec_map_all(set))
+			continue;
+		start = min(start, set->start);
+		end = max(end, set->end);
+	}
+	/* So that the copies are used from now on; the master would do. */
+	if (end)
+		flush_tlb_kernel_range(start, end);
 	return whole;
 }
 

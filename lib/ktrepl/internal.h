@@ -72,6 +72,9 @@ extern const char *const ktrepl_stat_names[KTREPL_NR_STATS];
  * @clones:	  clone of a master's table, by the latter's page frame number;
  *		  written under ktrepl_mutex
  * @stale:	  some of @tables may have lost their place; ktrepl_pt_lock
+ * @last:	  where PTEs have been synced last, or NULL: the master's entry, its
+ *		  value then, and the table that the node has in place of the
+ *		  one it points to; ktrepl_pt_lock
  * @cpus:	  CPUs that are on it; each CPU changes its own bit, see
  *		  ktrepl_set_home()
  * @ready_lock:	  protects @ready and @nr_ready
@@ -97,6 +100,11 @@ struct ktrepl_node {
 	struct list_head tables;
 	struct xarray clones;
 	bool stale;
+	struct {
+		pmd_t *pmd;
+		pmd_t val;
+		pte_t *table;
+	} last;
 	cpumask_t cpus;
 #ifdef CONFIG_KTREPL_ROOTS
 	raw_spinlock_t ready_lock;
@@ -126,6 +134,7 @@ struct ktrepl_node {
  *	   has been copied once more; ktrepl_pt_lock
  * @type:  @exec: what the area is for
  * @dirty: @exec: there may be pages to copy
+ * @scan:  @exec: they are being copied; ktrepl_mutex
  * @incomplete: @exec: pages are without a copy for lack of memory;
  *	   ktrepl_mutex
  * @gone:  no longer to be found: the area is being freed; ktrepl_exec_mutex
@@ -146,6 +155,7 @@ struct ktrepl_set {
 	unsigned long *dead;
 	enum execmem_type type;
 	bool dirty;
+	bool scan;
 	bool incomplete;
 	bool gone;
 	bool freed;
@@ -306,7 +316,8 @@ struct ktrepl_set *ktrepl_set_register(const char *name, enum ktrepl_kind kind,
 				       unsigned long start, unsigned long end);
 void ktrepl_set_unregister(struct ktrepl_set *set);
 struct ktrepl_set *ktrepl_set_find(unsigned long addr);
-struct ktrepl_set *ktrepl_set_next(unsigned long *addr, unsigned long last);
+struct ktrepl_set *ktrepl_set_around(unsigned long addr, unsigned long *start,
+				     unsigned long *last);
 struct page *ktrepl_master_page(unsigned long addr);
 struct page **ktrepl_set_reserve(struct ktrepl_set *set, int nid);
 void ktrepl_set_publish(struct ktrepl_set *set, int nid, struct page **fresh);
@@ -325,12 +336,14 @@ void ktrepl_set_depopulate(struct ktrepl_set *set, int nid);
 /**
  * struct ktrepl_window - copies that are being filled, see window.c
  * @pages: the copies
+ * @sets:  the set of each
  * @index: the page of each within its set
  * @nr:	   how many there are
  * @alias: where they are mapped writable, or NULL
  */
 struct ktrepl_window {
 	struct page *pages[KTREPL_WINDOW_PAGES];
+	struct ktrepl_set *sets[KTREPL_WINDOW_PAGES];
 	unsigned long index[KTREPL_WINDOW_PAGES];
 	unsigned int nr;
 	void *alias;
@@ -340,7 +353,7 @@ struct ktrepl_window {
 extern struct ktrepl_window ktrepl_window;
 
 void ktrepl_window_add(struct ktrepl_window *w, struct page *page,
-		       unsigned long index);
+		       struct ktrepl_set *set, unsigned long index);
 bool ktrepl_window_open(struct ktrepl_window *w);
 void ktrepl_window_fill(const struct ktrepl_window *w, unsigned int i,
 			struct page *master);
@@ -420,9 +433,10 @@ void ktrepl_flush_tables(void);
 #endif
 
 /* What becomes of a page of executable memory. */
-bool ktrepl_page_fixed(unsigned long addr);
+struct page *ktrepl_page_fixed(unsigned long addr);
 void ktrepl_page_take(struct ktrepl_set *set, unsigned long index);
-void ktrepl_page_revive(struct ktrepl_set *set, unsigned long index);
+unsigned long ktrepl_pages_revive(struct ktrepl_set *set, unsigned long index,
+				  unsigned long nr);
 void ktrepl_page_retire(struct ktrepl_set *set, unsigned long index);
 void ktrepl_pages_reset(struct ktrepl_set *set);
 

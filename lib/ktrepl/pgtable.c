@@ -11,7 +11,7 @@
  *	entry == the master's leaf with the pfn of the node's copy, or
  *	entry -> a table of small leaves in place of the master's large one
  *
- * and nothing else.  ktrepl_sync_addr() restores this after the master has
+ * and nothing else.  ktrepl_sync_step() restores this after the master has
  * changed, and is also what installs the copies in the first place.
  *
  * A leaf of a clone has the protection of the master's.  It has its size, too,
@@ -102,8 +102,8 @@ static void ktrepl_spanned_mark(unsigned long pfn) { }
 #define KTREPL_SPAN_SHIFT(span)	(xa_to_value(span) & 63)
 
 /*
- * Entries that are changed before interrupts are let in again: about 5,000
- * instructions, however large the master's leaf is.
+ * Entries that are changed before interrupts are let in again, those of all nodes
+ * together: about 5,000 instructions, however large the master's leaf is.
  */
 #define KTREPL_STEP		64U
 
@@ -197,6 +197,29 @@ bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 	return true;
 }
 
+/**
+ * ktrepl_page_fixed - a page that only pokes can change
+ * @addr: kernel address
+ *
+ * Leaves that are marked as one do not count: a node must not map one of them
+ * by itself while CPUs may use them (arm64: break-before-make).
+ *
+ * Context: Any; what maps @addr is not going to be freed.
+ * Return: the page, if it is mapped by a small leaf of its own, and read-only;
+ * else NULL.
+ */
+struct page *ktrepl_page_fixed(unsigned long addr)
+{
+	pmd_t *pmd = ktrepl_pmd(ktrepl_master_root(), addr);
+	pte_t pte;
+
+	if (!pmd || !pmd_present(*pmd) || pmd_leaf(*pmd))
+		return NULL;
+	pte = ptep_get(pte_offset_kernel(pmd, addr));
+	return pte_present(pte) && !pte_write(pte) &&
+	       pte_leaf_size(pte) == PAGE_SIZE ? pte_page(pte) : NULL;
+}
+
 /* === Keeping clones true ================================================= */
 
 /*
@@ -220,49 +243,60 @@ static void ktrepl_sync_unlock(unsigned long flags, unsigned long pt_flags)
 	arch_ktrepl_unlock(flags);
 }
 
+/* Goes through addresses, and looks up each set once; under ktrepl_pt_lock. */
+struct ktrepl_cursor {
+	unsigned long start;	/* from where up to where */
+	unsigned long last;	/* it need not be looked up */
+	struct ktrepl_set *set;	/* whose copies are mapped there, or NULL */
+};
+
+/* Nothing has been looked up. */
+#define KTREPL_CURSOR	{ .start = 1 }
+
+static struct ktrepl_set *ktrepl_cursor_set(struct ktrepl_cursor *c,
+					    unsigned long addr)
+{
+	struct ktrepl_set *set;
+
+	if (addr >= c->start && addr <= c->last)
+		return c->set;
+	set = ktrepl_set_around(addr, &c->start, &c->last);
+	c->set = set && set->mapped ? set : NULL;
+	return c->set;
+}
+
 /* The copy that a node is to map at a page, NULL for the master. */
 static struct page *ktrepl_page_copy(const struct ktrepl_set *set, int nid,
 				     unsigned long addr)
 {
 	unsigned long index;
 
-	if (!set || addr < set->start || !set->mapped)
+	if (!set)
 		return NULL;
 	index = ktrepl_set_index(set, addr);
 	return test_bit(index, set->dead) ? NULL :
 		ktrepl_set_copy(set, nid, index);
 }
 
-/* Goes through addresses upwards, and looks up each set once. */
-struct ktrepl_copies {
-	struct ktrepl_set *set;		/* at the address, or the next one */
-	unsigned long end;		/* up to where it need not be looked up */
-};
-
-static struct page *ktrepl_copies_next(struct ktrepl_copies *c, int nid,
+static struct page *ktrepl_cursor_copy(struct ktrepl_cursor *c, int nid,
 				       unsigned long addr)
 {
-	unsigned long next = addr;
-
-	if (addr >= c->end) {
-		c->set = ktrepl_set_next(&next, addr | ~PMD_MASK);
-		c->end = c->set ? c->set->end : (addr | ~PMD_MASK) + 1;
-	}
-	return ktrepl_page_copy(c->set, nid, addr);
+	return ktrepl_page_copy(ktrepl_cursor_set(c, addr), nid, addr);
 }
 
 /* Once plain stores may have changed the master, a copy is stale for good. */
-static void ktrepl_mark_dead(unsigned long addr, unsigned long size)
+static void ktrepl_mark_dead(struct ktrepl_cursor *c, unsigned long addr,
+			     unsigned long size)
 {
-	unsigned long next = addr, last = addr + size - 1, first, end;
+	unsigned long last = addr + size - 1, nr;
 	struct ktrepl_set *set;
 
-	while ((set = ktrepl_set_next(&next, last))) {
-		first = max(addr, set->start);
-		end = min(last, set->end - 1) + 1;
-		if (set->mapped)
-			bitmap_set(set->dead, ktrepl_set_index(set, first),
-				   (end - first) >> PAGE_SHIFT);
+	for (; size; size -= nr, addr += nr) {
+		set = ktrepl_cursor_set(c, addr);
+		nr = min(last, c->last) - addr + 1;
+		if (set)
+			bitmap_set(set->dead, ktrepl_set_index(set, addr),
+				   nr >> PAGE_SHIFT);
 	}
 }
 
@@ -271,16 +305,16 @@ static void ktrepl_mark_dead(unsigned long addr, unsigned long size)
  * all of their pages have copies, which adjoin and are aligned like the leaves,
  * or none has one.
  */
-static bool ktrepl_leaf_whole(int nid, unsigned long addr, unsigned long size)
+static bool ktrepl_leaf_whole(struct ktrepl_cursor *c, int nid,
+			      unsigned long addr, unsigned long size)
 {
-	struct ktrepl_copies c = { };
-	struct page *first = ktrepl_copies_next(&c, nid, addr), *copy;
+	struct page *first = ktrepl_cursor_copy(c, nid, addr), *copy;
 	unsigned long i;
 
 	if (first && !IS_ALIGNED(page_to_pfn(first), size >> PAGE_SHIFT))
 		return false;
 	for (i = 1; i < size >> PAGE_SHIFT; i++) {
-		copy = ktrepl_copies_next(&c, nid, addr + (i << PAGE_SHIFT));
+		copy = ktrepl_cursor_copy(c, nid, addr + (i << PAGE_SHIFT));
 		if (copy != (first ? first + i : NULL))
 			return false;
 	}
@@ -288,16 +322,33 @@ static bool ktrepl_leaf_whole(int nid, unsigned long addr, unsigned long size)
 }
 
 /* Writes @nr leaves: of the copies, and of @pfn and on where there is none. */
-static void ktrepl_sync_ptes(int nid, pte_t *n, unsigned long pfn,
-			     pgprot_t prot, unsigned long addr, unsigned long nr)
+static void ktrepl_sync_ptes(struct ktrepl_cursor *c, int nid, pte_t *n,
+			     unsigned long pfn, pgprot_t prot,
+			     unsigned long addr, unsigned long nr)
 {
-	struct ktrepl_copies c = { };
 	struct page *copy;
 
 	for (; nr; nr--, n++, pfn++, addr += PAGE_SIZE) {
-		copy = ktrepl_copies_next(&c, nid, addr);
+		copy = ktrepl_cursor_copy(c, nid, addr);
 		set_pte(n, pfn_pte(copy ? page_to_pfn(copy) : pfn, prot));
 	}
+}
+
+/* What one node may have of a step: a power of two. */
+static unsigned long ktrepl_step(void)
+{
+	return clamp(KTREPL_STEP >> order_base_2(ktrepl_nr_nodes), 1UL,
+		     (unsigned long)PTRS_PER_PTE);
+}
+
+/* Stores an entry above the PTE level of a node's table. */
+static void ktrepl_store(struct ktrepl_node *node, void *entry, u64 val)
+{
+	lockdep_assert_held(&ktrepl_pt_lock);
+
+	/* The PTE table may have lost its place. */
+	node->last.pmd = NULL;
+	arch_ktrepl_store(node->root, entry, val);
 }
 
 /*
@@ -307,72 +358,99 @@ static void ktrepl_sync_ptes(int nid, pte_t *n, unsigned long pfn,
  *
  * Return: the first address behind what has been done.
  */
-static unsigned long ktrepl_sync_large(struct ktrepl_node *node, pmd_t *n,
+static unsigned long ktrepl_sync_large(struct ktrepl_cursor *c,
+				       struct ktrepl_node *node, pmd_t *n,
 				       pmd_t m, unsigned long addr)
 {
-	unsigned long nr = min(KTREPL_STEP, PTRS_PER_PTE);
+	unsigned long nr = ktrepl_step();
 	pgprot_t prot = pmd_pgprot(m);
 	struct page *copy;
 
 	if (pmd_write(m))
-		ktrepl_mark_dead(addr & PMD_MASK, PMD_SIZE);
+		ktrepl_mark_dead(c, addr & PMD_MASK, PMD_SIZE);
 	if (!pmd_present(*n) || pmd_leaf(*n)) {
 		addr &= PMD_MASK;
-		copy = ktrepl_page_copy(ktrepl_set_find(addr), node->nid, addr);
+		copy = ktrepl_cursor_copy(c, node->nid, addr);
 		if (copy)
 			m = pfn_pmd(page_to_pfn(copy), prot);
-		arch_ktrepl_store(node->root, n, pmd_val(m));
+		ktrepl_store(node, n, pmd_val(m));
 		return addr + PMD_SIZE;
 	}
 	addr = ALIGN_DOWN(addr, nr << PAGE_SHIFT);
-	ktrepl_sync_ptes(node->nid, pte_offset_kernel(n, addr),
+	ktrepl_sync_ptes(c, node->nid, pte_offset_kernel(n, addr),
 			 pmd_pfn(m) + pte_index(addr),
 			 arch_ktrepl_split_prot(prot), addr, nr);
 	return addr + (nr << PAGE_SHIFT);
 }
 
 /*
- * A master's leaf at the PTE level, or several that are marked as one: 128 of
- * them at most (arm64, pages of 16 KiB), twice what a step has, because they
- * must not change one after the other.
+ * Leaves at the PTE level that are marked as one: 128 of them at most (arm64,
+ * pages of 16 KiB), more than a step has, because they must not change one after
+ * the other.
  *
  * That a node can no longer mark them as one, or that they move to the master,
- * is settled before a CPU loads the root: leaves marked as one are those of the
- * image only, see ktrepl_page_fixed(), whose protection does not change.
+ * is settled before a CPU loads the root: they are those of the image only, see
+ * ktrepl_page_fixed(), whose protection does not change.
  *
- * Return: the first address behind what has been done.
+ * Return: the first address behind them.
  */
-static unsigned long ktrepl_sync_small(int nid, pte_t *n, pte_t *m,
-				       unsigned long addr)
+static unsigned long ktrepl_sync_group(struct ktrepl_cursor *c, int nid,
+				       pte_t *n, pte_t *m, unsigned long addr)
 {
 	unsigned long size = pte_leaf_size(*m);
+	unsigned int back = (addr & (size - 1)) >> PAGE_SHIFT;
 	pgprot_t prot = pte_pgprot(*m);
-	unsigned int back;
 
-	addr &= PAGE_MASK;
-	back = (addr & (size - 1)) >> PAGE_SHIFT;
 	n -= back, m -= back, addr -= back * PAGE_SIZE;
 	if (pte_write(*m))
-		ktrepl_mark_dead(addr, size);
-	if (size == PAGE_SIZE &&
-	    !ktrepl_page_copy(ktrepl_set_find(addr), nid, addr)) {
-		/*
-		 * From a copy to a writable master by way of a read-only one.
-		 * No poke makes the two unequal before the flush is complete,
-		 * see ktrepl_sync_lock().
-		 */
-		if (pte_present(*n) && pte_write(*m) && !pte_write(*n) &&
-		    pte_pfn(*n) != pte_pfn(*m)) {
-			set_pte(n, pfn_pte(pte_pfn(*m), pte_pgprot(*n)));
-			arch_ktrepl_flush_page(addr);
-		}
-		set_pte(n, *m);
-		return addr + PAGE_SIZE;
-	}
-	if (!ktrepl_leaf_whole(nid, addr, size))
+		ktrepl_mark_dead(c, addr, size);
+	if (!ktrepl_leaf_whole(c, nid, addr, size))
 		prot = arch_ktrepl_split_prot(prot);
-	ktrepl_sync_ptes(nid, n, pte_pfn(*m), prot, addr, size >> PAGE_SHIFT);
+	ktrepl_sync_ptes(c, nid, n, pte_pfn(*m), prot, addr, size >> PAGE_SHIFT);
 	return addr + size;
+}
+
+/* A leaf of one page. */
+static void ktrepl_sync_pte(struct ktrepl_cursor *c, int nid, pte_t *n,
+			    pte_t m, unsigned long addr)
+{
+	struct ktrepl_set *set = ktrepl_cursor_set(c, addr);
+	struct page *copy;
+
+	if (set && pte_write(m))
+		__set_bit(ktrepl_set_index(set, addr), set->dead);
+	copy = ktrepl_page_copy(set, nid, addr);
+	if (copy) {
+		set_pte(n, pfn_pte(page_to_pfn(copy), pte_pgprot(m)));
+		return;
+	}
+	/*
+	 * From a copy to a writable master by way of a read-only one.  No poke
+	 * makes the two unequal before the flush is complete, see
+	 * ktrepl_sync_lock().
+	 */
+	if (pte_present(*n) && pte_write(m) && !pte_write(*n) &&
+	    pte_pfn(*n) != pte_pfn(m)) {
+		set_pte(n, pfn_pte(pte_pfn(m), pte_pgprot(*n)));
+		arch_ktrepl_flush_page(addr);
+	}
+	set_pte(n, m);
+}
+
+/* Leaves of a PTE table.  Return: the first address behind what has been done. */
+static unsigned long ktrepl_sync_small(struct ktrepl_cursor *c, int nid,
+				       pte_t *n, pte_t *m, unsigned long addr,
+				       unsigned long end)
+{
+	unsigned long nr = min(ktrepl_step(), PTRS_PER_PTE - pte_index(addr));
+
+	if (pte_leaf_size(*m) != PAGE_SIZE)
+		return ktrepl_sync_group(c, nid, n, m, addr);
+	nr = min(nr, DIV_ROUND_UP(end - addr, PAGE_SIZE));
+	for (; nr && pte_leaf_size(*m) == PAGE_SIZE;
+	     nr--, n++, m++, addr += PAGE_SIZE)
+		ktrepl_sync_pte(c, nid, n, *m, addr);
+	return addr;
 }
 
 static void *ktrepl_clone_of(struct ktrepl_node *node, const struct page *table)
@@ -415,22 +493,24 @@ static bool ktrepl_is_clone_of(const struct page *clone, const struct page *tabl
 					page_to_phys(level##_page(*(n))))); \
 	if (level##_val(__new) != level##_val(*(n))) {			\
 		(node)->stale |= !level##_none(*(n)) && !level##_leaf(*(n)); \
-		arch_ktrepl_store((node)->root, n, level##_val(__new));	\
+		ktrepl_store(node, n, level##_val(__new));		\
 	}								\
 	__clone;							\
 })
 
 /*
- * Brings what a node maps at an address up to date, top down as far as the
- * node has tables of its own.  Like any change of a kernel mapping this takes
- * effect at the TLB flush that the caller does next, on all CPUs.  A pointer
- * to another table, or a leaf that the master has changed, is as safe or as
- * unsafe without break-before-make as it was in the master.
+ * Brings what a node maps from an address on up to date, up to @end or the end
+ * of a step, top down as far as the node has tables of its own.  Like any change
+ * of a kernel mapping this takes effect at the TLB flush that the caller does
+ * next, on all CPUs.  A pointer to another table, or a leaf that the master has
+ * changed, is as safe or as unsafe without break-before-make as it was in the
+ * master.
  *
  * Return: the first address behind what has been done.
  */
-static unsigned long ktrepl_sync_addr(struct ktrepl_node *node,
-				      unsigned long addr)
+static unsigned long ktrepl_sync_walk(struct ktrepl_cursor *c,
+				      struct ktrepl_node *node,
+				      unsigned long addr, unsigned long end)
 {
 	pgd_t *m_pgd = pgd_offset_pgd(ktrepl_master_root(), addr);
 	pgd_t *n_pgd = pgd_offset_pgd(node->root, addr);
@@ -438,8 +518,6 @@ static unsigned long ktrepl_sync_addr(struct ktrepl_node *node,
 	pud_t *m_pud, *n_pud;
 	pmd_t *m_pmd, *n_pmd;
 	bool changed;
-
-	lockdep_assert_held(&ktrepl_pt_lock);
 
 	if (!mm_p4d_folded(&init_mm) &&
 	    !ktrepl_sync_level(node, pgd, n_pgd, m_pgd))
@@ -457,16 +535,85 @@ static unsigned long ktrepl_sync_addr(struct ktrepl_node *node,
 	m_pmd = pmd_offset(m_pud, addr);
 	n_pmd = pmd_offset(n_pud, addr);
 	if (pmd_leaf(*m_pmd))
-		return ktrepl_sync_large(node, n_pmd, *m_pmd, addr);
+		return ktrepl_sync_large(c, node, n_pmd, *m_pmd, addr);
 	changed = pmd_val(*n_pmd) != pmd_val(*m_pmd);
 	if (!ktrepl_sync_level(node, pmd, n_pmd, m_pmd)) {
 		/* Perhaps split by the master: the table is shared now. */
 		if (changed)
-			ktrepl_mark_dead(addr & PMD_MASK, PMD_SIZE);
+			ktrepl_mark_dead(c, addr & PMD_MASK, PMD_SIZE);
 		return ALIGN(addr + 1, PMD_SIZE);
 	}
-	return ktrepl_sync_small(node->nid, pte_offset_kernel(n_pmd, addr),
-				 pte_offset_kernel(m_pmd, addr), addr);
+	node->last.pmd = m_pmd;
+	node->last.val = *m_pmd;
+	node->last.table = pte_offset_kernel(n_pmd, 0);
+	return ktrepl_sync_small(c, node->nid,
+				 node->last.table + pte_index(addr),
+				 pte_offset_kernel(m_pmd, addr), addr, end);
+}
+
+/*
+ * A step of bringing one node, or all with @node NULL, up to date.  They keep up
+ * with the one that is slowest.
+ *
+ * Most changes are of PTEs, many of them in the same table one after the other:
+ * a node is only walked where its own table of them is not the last one.
+ *
+ * Return: the first address behind the step; 0 behind the last one of all.
+ */
+static unsigned long ktrepl_sync_step(struct ktrepl_cursor *c,
+				      struct ktrepl_node *node,
+				      unsigned long addr, unsigned long end)
+{
+	pmd_t *pmd = ktrepl_pmd(ktrepl_master_root(), addr);
+	struct ktrepl_node *n;
+	unsigned long next;
+	int nid;
+
+	lockdep_assert_held(&ktrepl_pt_lock);
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		n = ktrepl_nodes[nid];
+		/* Without a root, the tables are yet to be read. */
+		if (!n || !n->root || (node && n != node))
+			continue;
+		if (pmd && n->last.pmd == pmd &&
+		    pmd_val(n->last.val) == pmd_val(*pmd))
+			next = ktrepl_sync_small(c, nid, n->last.table +
+						 pte_index(addr),
+						 pte_offset_kernel(pmd, addr),
+						 addr, end);
+		else
+			next = ktrepl_sync_walk(c, n, addr, end);
+		end = addr + min(end - addr, next - addr);
+	}
+	return end;
+}
+
+/*
+ * Notes what has become of pages of executable memory, from an address on.
+ *
+ * Return: the first address behind them, and before those of another set.
+ */
+static unsigned long ktrepl_spoil(struct ktrepl_cursor *c, unsigned long addr,
+				  unsigned long end)
+{
+	struct ktrepl_set *set = ktrepl_cursor_set(c, addr);
+	unsigned long len = min(end - addr - 1, c->last - addr) + 1, index;
+
+	lockdep_assert_held(&ktrepl_pt_lock);
+
+	if (!set || !set->exec)
+		return addr + len;
+	len = min(len, ktrepl_step() << PAGE_SHIFT);
+	for (end = addr + len; addr < end; addr += PAGE_SIZE) {
+		if (ktrepl_page_fixed(addr))
+			continue;
+		index = ktrepl_set_index(set, addr);
+		__clear_bit(index, set->clean);
+		__set_bit(index, set->dead);
+	}
+	ktrepl_exec_kick(set);
+	return end;
 }
 
 static bool ktrepl_leaf_large(unsigned long addr)
@@ -477,25 +624,30 @@ static bool ktrepl_leaf_large(unsigned long addr)
 }
 
 /*
- * Brings what a node maps at a range up to date, step by step, and all of the
- * large leaves that the range touches: the node may have small ones there.
+ * Brings what one node, or all with @node NULL, map at a range up to date, step
+ * by step, and all of the large leaves that the range touches: a node may have
+ * small ones there.
+ *
+ * With @spoil, the master's leaves have changed: pages of executable memory are
+ * marked before the nodes are synced.
  */
-static void ktrepl_sync_node(struct ktrepl_node *node, unsigned long start,
-			     unsigned long end)
+static void ktrepl_sync_nodes(struct ktrepl_node *node, unsigned long start,
+			      unsigned long end, bool spoil)
 {
 	bool large = ktrepl_leaf_large(start);
-	unsigned long flags, pt_flags, addr;
+	unsigned long flags, pt_flags, addr, stop;
 
-	if (large)
-		start &= PMD_MASK;
+	start &= large ? PMD_MASK : PAGE_MASK;
 	if ((start ^ (end - 1)) & PMD_MASK)
 		large = ktrepl_leaf_large(end - 1);
 	if (large)
 		end = ALIGN(end, PMD_SIZE);
-	/* An address behind the last one of all is 0. */
 	for (addr = start; addr - start < end - start && addr;) {
+		struct ktrepl_cursor c = KTREPL_CURSOR;
+
 		flags = ktrepl_sync_lock(&pt_flags);
-		addr = node->root ? ktrepl_sync_addr(node, addr) : end;
+		stop = spoil ? ktrepl_spoil(&c, addr, end) : end;
+		addr = ktrepl_sync_step(&c, node, addr, stop);
 		ktrepl_sync_unlock(flags, pt_flags);
 	}
 }
@@ -520,41 +672,6 @@ static void ktrepl_sync_node(struct ktrepl_node *node, unsigned long start,
  */
 
 /**
- * ktrepl_page_fixed - can only pokes change what is at an address?
- * @addr: kernel address
- *
- * Leaves that are marked as one do not count: a node must not map one of them
- * by itself while CPUs may use them (arm64: break-before-make).
- *
- * Context: Any; what maps @addr is not going to be freed.
- * Return: true if it is mapped, by a small leaf of its own, and read-only.
- */
-bool ktrepl_page_fixed(unsigned long addr)
-{
-	pmd_t *pmd = ktrepl_pmd(ktrepl_master_root(), addr);
-	pte_t pte;
-
-	if (!pmd || !pmd_present(*pmd) || pmd_leaf(*pmd))
-		return false;
-	pte = ptep_get(pte_offset_kernel(pmd, addr));
-	return pte_present(pte) && !pte_write(pte) &&
-	       pte_leaf_size(pte) == PAGE_SIZE;
-}
-
-/* What the nodes map at a page goes by its being dead or not. */
-static void ktrepl_page_sync(unsigned long addr)
-{
-	int nid;
-
-	lockdep_assert_held(&ktrepl_pt_lock);
-
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		if (ktrepl_nodes[nid] && ktrepl_nodes[nid]->root)
-			ktrepl_sync_addr(ktrepl_nodes[nid], addr);
-	arch_ktrepl_flush_page(addr);
-}
-
-/**
  * ktrepl_page_take - before a dead page is copied
  * @set:   the set
  * @index: page within the set
@@ -573,34 +690,45 @@ void ktrepl_page_take(struct ktrepl_set *set, unsigned long index)
 	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
 }
 
-static void ktrepl_page_switch(struct ktrepl_set *set, unsigned long index,
-			       bool dead)
+/* What the nodes map at pages goes by their being dead or not. */
+static void ktrepl_pages_sync(const struct ktrepl_set *set, unsigned long index,
+			      unsigned long nr)
 {
-	unsigned long flags, pt_flags;
+	unsigned long start = set->start + (index << PAGE_SHIFT), addr;
+	unsigned long end = start + (nr << PAGE_SHIFT);
+	struct ktrepl_cursor c = KTREPL_CURSOR;
 
-	flags = ktrepl_sync_lock(&pt_flags);
-	if (dead)
-		__clear_bit(index, set->clean);
-	/* Who has just found it writable may not have got to the nodes yet. */
-	if (dead || test_bit(index, set->clean)) {
-		__assign_bit(index, set->dead, dead);
-		ktrepl_page_sync(set->start + (index << PAGE_SHIFT));
-	}
-	ktrepl_sync_unlock(flags, pt_flags);
+	for (addr = start; addr < end;)
+		addr = ktrepl_sync_step(&c, NULL, addr, end);
+	for (addr = start; addr < end; addr += PAGE_SIZE)
+		arch_ktrepl_flush_page(addr);
 }
 
 /**
- * ktrepl_page_revive - after a page has been copied: nodes map the copies
+ * ktrepl_pages_revive - after pages have been copied: nodes map the copies
  * @set:   the set
- * @index: page within the set
+ * @index: first page within the set
+ * @nr:	   number of pages
  *
- * Unless it has been writable meanwhile.
+ * Unless they have been writable meanwhile.
  *
  * Context: Process context, text_mutex and ktrepl_exec_mutex held.
+ * Return: how many pages this was done for, as a step has no more.
  */
-void ktrepl_page_revive(struct ktrepl_set *set, unsigned long index)
+unsigned long ktrepl_pages_revive(struct ktrepl_set *set, unsigned long index,
+				  unsigned long nr)
 {
-	ktrepl_page_switch(set, index, false);
+	unsigned long flags, pt_flags, i;
+
+	nr = min(nr, ktrepl_step());
+	flags = ktrepl_sync_lock(&pt_flags);
+	/* Who has just found one writable may not have got to the nodes yet. */
+	for (i = index; i < index + nr; i++)
+		if (test_bit(i, set->clean))
+			__clear_bit(i, set->dead);
+	ktrepl_pages_sync(set, index, nr);
+	ktrepl_sync_unlock(flags, pt_flags);
+	return nr;
 }
 
 /**
@@ -612,7 +740,13 @@ void ktrepl_page_revive(struct ktrepl_set *set, unsigned long index)
  */
 void ktrepl_page_retire(struct ktrepl_set *set, unsigned long index)
 {
-	ktrepl_page_switch(set, index, true);
+	unsigned long flags, pt_flags;
+
+	flags = ktrepl_sync_lock(&pt_flags);
+	__clear_bit(index, set->clean);
+	__set_bit(index, set->dead);
+	ktrepl_pages_sync(set, index, 1);
+	ktrepl_sync_unlock(flags, pt_flags);
 }
 
 /**
@@ -634,53 +768,6 @@ void ktrepl_pages_reset(struct ktrepl_set *set)
 		bitmap_zero(set->dead, ktrepl_set_pages(set));
 	bitmap_zero(set->clean, ktrepl_set_pages(set));
 	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
-}
-
-/* Notes what has become of a page.  Return: where to look next, 0 for nowhere. */
-static unsigned long ktrepl_page_spoil(unsigned long addr, unsigned long last)
-{
-	unsigned long next = addr, index;
-	struct ktrepl_set *set = ktrepl_set_next(&next, last);
-
-	lockdep_assert_held(&ktrepl_pt_lock);
-
-	if (!set)
-		return 0;
-	if (!set->exec)
-		return next;
-	addr = max(addr & PAGE_MASK, set->start);
-	index = ktrepl_set_index(set, addr);
-	if (!ktrepl_page_fixed(addr)) {
-		__clear_bit(index, set->clean);
-		__set_bit(index, set->dead);
-	}
-	ktrepl_exec_kick(set);
-	return addr + PAGE_SIZE;
-}
-
-static bool ktrepl_any_set(unsigned long addr, unsigned long last)
-{
-	/* Keeps sets for as long as the look-up. */
-	guard(rcu)();
-	return ktrepl_set_next(&addr, last);
-}
-
-/*
- * The master's leaves have changed.  The pages are marked before the nodes are
- * synced.  Most ranges hold no set, which takes no lock to find out.
- */
-static void ktrepl_pages_spoil(unsigned long start, unsigned long end)
-{
-	unsigned long addr, flags;
-
-	if (!ktrepl_exec_is_on() || !ktrepl_any_set(start, end - 1))
-		return;
-	for (addr = start; addr && addr - start < end - start;) {
-		/* Keeps the set. */
-		raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-		addr = ktrepl_page_spoil(addr, end - 1);
-		raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
-	}
 }
 
 /* === Changes by address ================================================== */
@@ -715,8 +802,6 @@ static __always_inline bool ktrepl_hull_meets(unsigned long start,
 
 void __ktrepl_sync_range(unsigned long start, unsigned long end)
 {
-	int nid;
-
 	/*
 	 * The caller has stored entries of the master.  Whoever lists a range
 	 * here reads the entries afterwards, with a full barrier in between: he
@@ -729,11 +814,7 @@ void __ktrepl_sync_range(unsigned long start, unsigned long end)
 	smp_mb();
 	if (!ktrepl_hull_meets(start, end))
 		return;
-	ktrepl_pages_spoil(start, end);
-	/* A root that we miss is that of a node whose tables are yet to be read. */
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		if (ktrepl_nodes[nid] && READ_ONCE(ktrepl_nodes[nid]->root))
-			ktrepl_sync_node(ktrepl_nodes[nid], start, end);
+	ktrepl_sync_nodes(NULL, start, end, ktrepl_exec_is_on());
 }
 
 /* Has a node map a large leaf as the master does.  False if it did already. */
@@ -741,14 +822,15 @@ static bool ktrepl_leaf_release(struct ktrepl_node *node, unsigned long addr)
 {
 	pmd_t *m = ktrepl_pmd(ktrepl_master_root(), addr);
 	pmd_t *n = ktrepl_pmd(node->root, addr);
+	struct ktrepl_cursor c = KTREPL_CURSOR;
 
 	lockdep_assert_held(&ktrepl_pt_lock);
 
 	if (!m || !n || !pmd_leaf(*m) || !pmd_leaf(*n) ||
 	    pmd_val(*m) == pmd_val(*n))
 		return false;
-	ktrepl_mark_dead(addr & PMD_MASK, PMD_SIZE);
-	ktrepl_sync_large(node, n, *m, addr);
+	ktrepl_mark_dead(&c, addr & PMD_MASK, PMD_SIZE);
+	ktrepl_sync_large(&c, node, n, *m, addr);
 	arch_ktrepl_leaf_sync(node->root, addr);
 	return true;
 }
@@ -807,7 +889,6 @@ void __ktrepl_sync_entry(const void *entry)
 {
 	unsigned long addr;
 	void *span;
-	int nid;
 
 	/*
 	 * The caller has stored the entry.  Pairs with smp_mb() in
@@ -826,9 +907,7 @@ void __ktrepl_sync_entry(const void *entry)
 	addr = KTREPL_SPAN_BASE(span) +
 	       ((offset_in_page(entry) / sizeof(pmd_t)) <<
 		KTREPL_SPAN_SHIFT(span));
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		if (ktrepl_nodes[nid] && READ_ONCE(ktrepl_nodes[nid]->root))
-			ktrepl_sync_node(ktrepl_nodes[nid], addr, addr + 1);
+	ktrepl_sync_nodes(NULL, addr, addr + 1, false);
 }
 
 #endif /* !CONFIG_KTREPL_ROOTS */
@@ -1010,7 +1089,7 @@ static void ktrepl_clones_reap(struct ktrepl_node *node)
 /*
  * Makes @np, an entry of a clone, point to a clone of the table that @mp, the
  * same entry of the master, points to.  Copying the table and linking the copy
- * are one step under ktrepl_pt_lock, so that ktrepl_sync_addr() after a change
+ * are one step under ktrepl_pt_lock, so that ktrepl_sync_step() after a change
  * of the master either comes before the copying or finds the clone.
  */
 #define ktrepl_clone_entry(node, level, np, mp, base, shift)		\
@@ -1031,7 +1110,7 @@ static void ktrepl_clones_reap(struct ktrepl_node *node)
 			copy_page(__new, page_address(__table));	\
 			/* CPUs that find the link find the contents. */ \
 			smp_wmb();					\
-			arch_ktrepl_store((node)->root, np,		\
+			ktrepl_store(node, np,				\
 				arch_ktrepl_table_entry(level##_val(*(mp)), \
 							__pa(__new)));	\
 			ktrepl_sync_unlock(__flags, __pt_flags);	\
@@ -1132,9 +1211,9 @@ bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr)
 	pmd_populate_kernel(&init_mm, &new, table);
 	/* Filled by the sync below, and by that of any other change of @m. */
 	flags = ktrepl_sync_lock(&pt_flags);
-	arch_ktrepl_store(node->root, n, pmd_val(new));
+	ktrepl_store(node, n, pmd_val(new));
 	ktrepl_sync_unlock(flags, pt_flags);
-	ktrepl_sync_node(node, addr, addr + 1);
+	ktrepl_sync_nodes(node, addr, addr + 1, false);
 	return true;
 }
 
@@ -1277,7 +1356,7 @@ int ktrepl_node_install(struct ktrepl_node *node)
 
 	list_for_each_entry(set, &ktrepl_sets, list)
 		if (set->mapped)
-			ktrepl_sync_node(node, set->start, set->end);
+			ktrepl_sync_nodes(node, set->start, set->end, false);
 	return arch_ktrepl_node_finish(node->nid, node->root);
 }
 
@@ -1325,6 +1404,7 @@ void ktrepl_node_unmap(struct ktrepl_node *node)
 		return;
 	raw_spin_lock_irq(&ktrepl_pt_lock);
 	WRITE_ONCE(node->root, NULL);
+	node->last.pmd = NULL;
 	raw_spin_unlock_irq(&ktrepl_pt_lock);
 
 	xa_destroy(&node->clones);

@@ -152,8 +152,7 @@ void ktrepl_set_free(struct ktrepl_set *set)
 	ktrepl_pt_barrier();
 	bitmap_free(set->clean);
 	bitmap_free(set->dead);
-	/* ktrepl_set_next() may be looking at it without any of these locks. */
-	kfree_rcu_mightsleep(set);
+	kfree(set);
 }
 
 /**
@@ -212,21 +211,26 @@ struct ktrepl_set *ktrepl_set_find(unsigned long addr)
 NOKPROBE_SYMBOL(ktrepl_set_find);
 
 /**
- * ktrepl_set_next - look up the first set in a range of addresses
- * @addr: first address; on return, the first one behind the set
- * @last: last address
+ * ktrepl_set_around - look up the set of an address, and up to where it is
+ * @addr:  the address
+ * @start: the first address of which the same is true
+ * @last:  the last one
  *
- * Context: As for ktrepl_set_find(), or rcu_read_lock() held.
+ * Context: As for ktrepl_set_find(), or ktrepl_pt_lock held.
  * Return: the set or NULL.
  */
-struct ktrepl_set *ktrepl_set_next(unsigned long *addr, unsigned long last)
+struct ktrepl_set *ktrepl_set_around(unsigned long addr, unsigned long *start,
+				     unsigned long *last)
 {
+	MA_STATE(mas, &ktrepl_set_tree, addr, addr);
 	struct ktrepl_set *set;
 
-	do {
-		set = mt_find(&ktrepl_set_tree, addr, last);
-	} while (set && READ_ONCE(set->gone));
-	return set;
+	rcu_read_lock();
+	set = mas_walk(&mas);
+	rcu_read_unlock();
+	*start = mas.index;
+	*last = mas.last;
+	return set && !READ_ONCE(set->gone) ? set : NULL;
 }
 
 /**
@@ -447,7 +451,7 @@ void ktrepl_set_publish(struct ktrepl_set *set, int nid, struct page **fresh)
 	for (i = 0; fresh && i < nr; i++) {
 		if (!fresh[i])
 			continue;
-		ktrepl_window_add(&ktrepl_window, fresh[i], i);
+		ktrepl_window_add(&ktrepl_window, fresh[i], set, i);
 		if (ktrepl_window.nr == KTREPL_WINDOW_PAGES)
 			ktrepl_set_flush(set, nid);
 	}

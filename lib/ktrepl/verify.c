@@ -60,7 +60,7 @@ static unsigned int ktrepl_compare(struct ktrepl_set *set, unsigned long index,
 	}
 	/*
 	 * A page that goes writable is dead before it is written to: pairs with
-	 * ktrepl_pages_spoil(), and with the lock and the TLB flush between that
+	 * ktrepl_spoil(), and with the lock and the TLB flush between that
 	 * and the first store.  Model: tools/ktrepl/models/page-copy.pml
 	 */
 	smp_rmb();

@@ -27,16 +27,18 @@ struct ktrepl_window ktrepl_window;
  * ktrepl_window_add - have a copy filled through a window
  * @w:	   the window, neither open nor full
  * @page:  the copy
+ * @set:   its set
  * @index: its page within its set
  *
  * Context: Process context, ktrepl_mutex held.
  */
 void ktrepl_window_add(struct ktrepl_window *w, struct page *page,
-		       unsigned long index)
+		       struct ktrepl_set *set, unsigned long index)
 {
 	lockdep_assert_held(&ktrepl_mutex);
 
 	w->pages[w->nr] = page;
+	w->sets[w->nr] = set;
 	w->index[w->nr++] = index;
 }
 

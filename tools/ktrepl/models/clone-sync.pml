@@ -19,8 +19,8 @@
  *                      set_pud(), set_p4d(), set_swapper_pgd() (arm64)
  *     look_for(0)      HULL: __ktrepl_sync_range(), by address
  *     look_for(1)      SPAN: __ktrepl_sync_entry(), by entry
- *     sync_node()      ktrepl_sync_node()
- *     sync_addr()      ktrepl_sync_addr()
+ *     sync_node()      ktrepl_sync_nodes()
+ *     sync_addr()      ktrepl_sync_step()
  *   cloner()           ktrepl_switch_on(), ktrepl_switch_off() (core.c)
  *     switch_key()     static_branch_enable_cpuslocked() and the other way
  *     ROOT             ktrepl_root_register(), ktrepl_node_unmap()

@@ -15,13 +15,13 @@
  *   owner()            set_memory_rw(), plain stores, set_memory_ro()
  *     PTE              the master's leaf: writable or not
  *     sync_range()     __ktrepl_sync_range() with a root and no executable
- *                      memory: ktrepl_sync_node()
+ *                      memory: ktrepl_sync_nodes()
  *   builder()          ktrepl_node_build() (core.c)
  *     HULL             ktrepl_node_map(): from here on the owner finds the node
  *     look()           the look at the leaf before the copying
  *     copy             ktrepl_set_publish() (set.c)
  *     install          ktrepl_node_install()
- *   sync_leaf()        ktrepl_sync_addr(): ktrepl_mark_dead(), the leaf
+ *   sync_leaf()        ktrepl_sync_step(): ktrepl_mark_dead(), the leaf
  *   reader()           a CPU of the node, once the node is live
  *
  * Abstracted, and why that is sound:

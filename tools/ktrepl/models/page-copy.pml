@@ -17,17 +17,17 @@
  *   -----              ----
  *   owner()            set_memory_rw(), plain stores, set_memory_ro()
  *     PTE              the master's leaf: writable or not
- *     sync_range()     __ktrepl_sync_range(): ktrepl_pages_spoil(), then
+ *     sync_range()     __ktrepl_sync_range(): ktrepl_spoil(), then
  *                      ktrepl_sync_small() (pgtable.c)
  *   poker()            __text_poke() (x86); aarch64_insn_write() and the like
  *                      (arm64): ktrepl_poke_first(), ktrepl_poke_next()
  *   scan()             ktrepl_exec_scan(), once for each ktrepl_exec_kick()
- *     prepare()        ktrepl_exec_alloc_copy()
- *     update()         ktrepl_exec_scan_set(), for a page with copies only
+ *     prepare()        ktrepl_exec_list()
+ *     update()         ktrepl_exec_take_all(), for a page with copies only
  *     take()           ktrepl_exec_take(): ktrepl_page_take() (pgtable.c)
  *     copy_page()      ktrepl_exec_fill(): ktrepl_window_fill() (window.c), a
  *                      piece of the page at a time
- *     revive()         ktrepl_exec_map(): ktrepl_page_revive() (pgtable.c)
+ *     revive()         ktrepl_exec_map(): ktrepl_pages_revive() (pgtable.c)
  *     retire()         ktrepl_page_retire() (pgtable.c)
  *     drop()           ktrepl_exec_drop()
  *   verify()           ktrepl_verify_page() (verify.c)
