@@ -641,7 +641,7 @@ static void ktrepl_sync_noprobe(struct kunit *test)
 #ifdef CONFIG_KPROBES
 	static const char *const names[] = {
 		"__ktrepl_poke_first", "__ktrepl_poke_next", "ktrepl_poke_fill",
-		"ktrepl_poke_set", "ktrepl_poke_report", "ktrepl_poke_check",
+		"ktrepl_poke_differs", "ktrepl_poke_report", "ktrepl_poke_check",
 		"ktrepl_set_find", "ktrepl_exec_is_on", "ktrepl_exec_kick",
 		"ktrepl_heal_kick", "ktrepl_diverged", "ktrepl_broken",
 	};

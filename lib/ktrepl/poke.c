@@ -22,18 +22,11 @@
 #include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/string.h>
+#include <linux/unaligned.h>
 
 #include "internal.h"
 
 DEFINE_STATIC_KEY_FALSE(ktrepl_key);
-
-/* The copy of one of the pages on a node, or NULL. */
-static __always_inline struct page *
-ktrepl_poke_copy(const struct ktrepl_poke *poke, unsigned int i, int nid)
-{
-	return poke->set[i] ? ktrepl_set_copy(poke->set[i], nid,
-					      poke->index[i]) : NULL;
-}
 
 /*
  * Names the next copies, up to a batch of targets in all; one by one if there is
@@ -44,13 +37,15 @@ static void ktrepl_poke_fill(struct ktrepl_poke *poke)
 {
 	unsigned int nr = poke->nr, max = poke->len > KTREPL_PIECE ? 1 :
 					  CONFIG_KTREPL_POKE_BATCH;
-	struct page *first, *second = NULL;
+	const struct ktrepl_set *set = poke->set[0], *next = NULL;
+	struct page *first, *second;
 	int nid;
 
+	if (poke->span == 2)
+		next = poke->set[1];
 	for (nid = poke->nid; nid < ktrepl_nr_nodes && nr < max; nid++) {
-		first = ktrepl_poke_copy(poke, 0, nid);
-		if (poke->span == 2)
-			second = ktrepl_poke_copy(poke, 1, nid);
+		first = set ? ktrepl_set_copy(set, nid, poke->index[0]) : NULL;
+		second = next ? ktrepl_set_copy(next, nid, poke->index[1]) : NULL;
 		if (!first && !second)
 			continue;
 		poke->pages[nr][0] = first ?: poke->master[0];
@@ -64,7 +59,7 @@ static void ktrepl_poke_fill(struct ktrepl_poke *poke)
 NOKPROBE_SYMBOL(ktrepl_poke_fill);
 
 /* Most pokes go to the image, whose sets stay. */
-static struct ktrepl_set *ktrepl_poke_set(unsigned long page)
+static __always_inline struct ktrepl_set *ktrepl_poke_set(unsigned long page)
 {
 	const struct ktrepl_range *r = ktrepl_info->ranges;
 	unsigned int i;
@@ -74,8 +69,6 @@ static struct ktrepl_set *ktrepl_poke_set(unsigned long page)
 			return ktrepl_image[i];
 	return ktrepl_set_find(page);
 }
-
-NOKPROBE_SYMBOL(ktrepl_poke_set);
 
 /*
  * May run under kgdb with all other CPUs stopped: no locks, no allocation.  A
@@ -128,13 +121,35 @@ ktrepl_poke_part(const struct ktrepl_poke *poke, unsigned int i,
 }
 
 /* Does a page of a target that has just been written differ from the master? */
-static __always_inline bool ktrepl_poke_differs(const struct ktrepl_poke *poke,
-						unsigned int t, unsigned int i,
-						const void *want)
+static bool ktrepl_poke_differs(const struct ktrepl_poke *poke, unsigned int t,
+				unsigned int i, const void *want)
 {
 	unsigned int off, len = ktrepl_poke_part(poke, i, &off);
 
 	return memcmp(page_address(poke->pages[t][i]) + off, want + off, len);
+}
+
+NOKPROBE_SYMBOL(ktrepl_poke_differs);
+
+/*
+ * Most pokes are short, in one page, and not at its end, and no target differs:
+ * a word is compared, without what lies behind.
+ */
+static __always_inline bool ktrepl_poke_equal(const struct ktrepl_poke *poke)
+{
+	const unsigned int off = poke->offset, len = poke->len;
+	unsigned int t;
+	u64 want;
+
+	if (poke->span != 1 || len > sizeof(want) ||
+	    off > PAGE_SIZE - sizeof(want))
+		return false;
+	want = get_unaligned_le64(page_address(poke->master[0]) + off);
+	for (t = 0; t < poke->nr; t++)
+		if ((get_unaligned_le64(page_address(poke->pages[t][0]) + off) ^
+		     want) << (64 - 8 * len))
+			return false;
+	return true;
 }
 
 static void ktrepl_poke_report(const struct ktrepl_poke *poke, unsigned int t)
@@ -181,9 +196,9 @@ static void ktrepl_poke_check(struct ktrepl_poke *poke)
 	for (t = 0; t < poke->nr; t++) {
 		if (poke->nids[t] == NUMA_NO_NODE)
 			continue;
-		if (likely(!ktrepl_poke_differs(poke, t, 0, want[0]) &&
-			   !(poke->span == 2 &&
-			     ktrepl_poke_differs(poke, t, 1, want[1]))))
+		if (!ktrepl_poke_differs(poke, t, 0, want[0]) &&
+		    !(poke->span == 2 &&
+		      ktrepl_poke_differs(poke, t, 1, want[1])))
 			continue;
 		ktrepl_poke_report(poke, t);
 		memmove(poke->pages[nr], poke->pages[t], sizeof(*poke->pages));
@@ -202,7 +217,12 @@ bool __ktrepl_poke_next(struct ktrepl_poke *poke)
 	if (unlikely(ktrepl_info->sync_copies && poke->synced != poke->nr))
 		ktrepl_broken("caches were not maintained for a copy");
 	poke->synced = 0;
-	ktrepl_poke_check(poke);
+	if (likely(ktrepl_poke_equal(poke))) {
+		poke->again = false;
+		poke->nr = 0;
+	} else {
+		ktrepl_poke_check(poke);
+	}
 	if (!poke->again && poke->nid < ktrepl_nr_nodes)
 		ktrepl_poke_fill(poke);
 	return poke->nr;
