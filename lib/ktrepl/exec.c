@@ -237,7 +237,7 @@ static bool ktrepl_exec_list(struct ktrepl_set *set, unsigned long index,
 		if (ktrepl_exec_new[nid])
 			ktrepl_free(ktrepl_nodes[nid], KTREPL_STAT_MODULE,
 				    ktrepl_exec_new[nid], PAGE_SIZE);
-		done &= ktrepl_set_copy(set, nid, index) != NULL;
+		done = done && ktrepl_set_copy(set, nid, index);
 	}
 	return done;
 }
