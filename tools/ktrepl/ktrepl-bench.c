@@ -396,6 +396,7 @@ static bool module_wait_start(void)
 
 static bool was_on;
 
+/* Modules get their copies a little later. */
 static void must_switch(bool on)
 {
 	int err = ktr_enable_set(on);
@@ -403,6 +404,8 @@ static void must_switch(bool on)
 	if (err)
 		die(EXIT_FAILED, "replication cannot be switched: %s",
 		    strerror(-err));
+	if (on && !access(areas, R_OK))
+		module_wait();
 }
 
 static void switch_on(void)
@@ -419,6 +422,7 @@ static bool switch_start(void)
 {
 	if (!ktr_available())
 		return false;
+	areas = xasprintf("%s/modules", ktr_dir());
 	was_on = ktr_enable_get();
 	return true;
 }
@@ -426,6 +430,25 @@ static bool switch_start(void)
 static void switch_stop(void)
 {
 	must_switch(was_on);
+	free(areas);
+}
+
+static bool load_all;
+static unsigned int nr_loaded;
+
+/* As many modules as there are, for switching to copy. */
+static void modules_load_all(void)
+{
+	struct kmods all;
+	size_t i;
+	int err;
+
+	err = kmods_read(&all);
+	if (err)
+		die(EXIT_UNAVAILABLE, "%s: %s", all.dir, strerror(-err));
+	for (i = 0; i < all.nr; i++)
+		nr_loaded += !kmod_load(&all, &all.m[i]);
+	kmods_free(&all);
 }
 
 static struct bench benches[] = {
@@ -608,6 +631,7 @@ static void print_end(void)
 	if (!json)
 		return;
 	json_close('}');
+	json_u64("modules_loaded", nr_loaded);
 	json_u64("copies_kb", copies_kb());
 	json_failures();
 	json_close('}');
@@ -644,6 +668,7 @@ static const char usage[] =
 "                    or a twentieth\n"
 "  -m, --module=NAME load and unload this module, which needs no other\n"
 "                    (ktrepl_marker)\n"
+"  -l, --load-all    load all modules that can be loaded before\n"
 "  -j, --json        print the results as JSON\n"
 "  -h, --help        print this help\n"
 "  -V, --version     print the version\n"
@@ -699,6 +724,7 @@ static void parse_options(int argc, char **argv)
 		{ "run", required_argument, NULL, 'r' },
 		{ "iterations", required_argument, NULL, 'i' },
 		{ "module", required_argument, NULL, 'm' },
+		{ "load-all", no_argument, NULL, 'l' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
@@ -707,7 +733,7 @@ static void parse_options(int argc, char **argv)
 	bool chosen = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:r:i:m:jhV", options, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, "c:r:i:m:ljhV", options, NULL)) >= 0) {
 		if (c == 'c') {
 			cpu = opt_number("--cpu", optarg, 0, 1 << 20);
 		} else if (c == 'r') {
@@ -718,6 +744,8 @@ static void parse_options(int argc, char **argv)
 					      100000000);
 		} else if (c == 'm') {
 			module_name = optarg;
+		} else if (c == 'l') {
+			load_all = true;
 		} else if (c == 'j') {
 			json = true;
 		} else if (c == 'h') {
@@ -767,6 +795,8 @@ int main(int argc, char **argv)
 	if (err)
 		die(EXIT_UNAVAILABLE, "cannot run on cpu %d: %s", cpu,
 		    strerror(-err));
+	if (load_all)
+		modules_load_all();
 	settle();
 	run_benches();
 	if (fflush(stdout) || ferror(stdout))
