@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 
-export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS
+export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS CALLS ITERATIONS COLD LLC
 
 .PHONY: help setup image run shell kunit suites stress power shortage roots debian static models
 .PHONY: check check-all again releases bisect-check trixie latency clean
-.PHONY: bench bench-gate bench-history
+.PHONY: bench bench-gate bench-history locality
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -36,6 +36,7 @@ help:
 	@echo 'make bench     cost as instruction counts: not built, off, on'
 	@echo 'make bench-gate  fail where a call costs 0.5 % more than scripts/bench-counts has it'
 	@echo 'make bench-history  plot these counts over the commits that changed them'
+	@echo 'make locality  which node serves the fetches of each CPU, replication off and on'
 	@echo 'make latency   longest sections with interrupts off, or text_mutex held, in instructions'
 	@echo 'make clean     remove build/'
 	@echo
@@ -54,6 +55,8 @@ help:
 	@echo 'BREAK=poke          break the kernel on purpose, as kunit/mutants/poke.patch does;'
 	@echo '                    each of them says what must fail then: make run, or make suites'
 	@echo 'MEM=2048 TIMEOUT=300 JOBS=...'
+	@echo 'CALLS=fork,... ITERATIONS=400 COLD=1 LLC=node|shared  make locality: what ktrepl-bench'
+	@echo '                    calls, how often, with empty caches, and the last level of them'
 
 setup:
 	@scripts/setup
@@ -127,6 +130,10 @@ bench-gate: image
 bench-history:
 	@scripts/install python3-matplotlib
 	@scripts/bench-counts/history
+
+locality: image
+	@scripts/install python3-matplotlib
+	@scripts/locality
 
 latency: image
 	@scripts/latency

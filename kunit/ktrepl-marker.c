@@ -24,6 +24,18 @@ noinline u32 ktrepl_marker_value(void)
 	return KTREPL_MARKER_VALUE;
 }
 
+static int ktrepl_marker_get(char *buf, const struct kernel_param *kp)
+{
+	return sysfs_emit(buf, "%u\n", ktrepl_marker_value());
+}
+
+static const struct kernel_param_ops ktrepl_marker_ops = {
+	.get = ktrepl_marker_get,
+};
+
+module_param_cb(value, &ktrepl_marker_ops, NULL, 0444);
+MODULE_PARM_DESC(value, "what a function of the module returns");
+
 static int __init ktrepl_marker_init(void)
 {
 	if (wait_ms)

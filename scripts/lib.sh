@@ -144,6 +144,7 @@ verify_config() {
 
 # topology_args NAME MEGABYTES: QEMU's words for a machine. NnCc is any number
 # of nodes with the CPUs spread over them; the others are the odd machines.
+# With RAM_DIR the memory of node N is the file RAM_DIR/mN.
 topology_args() {
 	local name=$1 mb=$2 nodes cpus cpuless=-1 memless=-1 dist=0
 	case $name in
@@ -161,6 +162,8 @@ topology_args() {
 	esac
 
 	local with_cpus=$((nodes - (cpuless >= 0))) with_memory=$((nodes - (memless >= 0)))
+	local backend=memory-backend-${RAM_DIR:+file}
+	[[ ${RAM_DIR:-} ]] || backend+=ram
 	local n first=0 count args="-smp $cpus,sockets=$cpus" left=$with_cpus
 	# Whole memory sections; the first node with memory takes the rest.
 	local share=$((mb / with_memory / SECTION_MB * SECTION_MB))
@@ -174,7 +177,8 @@ topology_args() {
 			first=$((first + count)) left=$((left - 1))
 		fi
 		if ((n != memless)); then
-			args+=" -object memory-backend-ram,id=m$n,size=${size}M"
+			args+=" -object $backend,id=m$n,size=${size}M"
+			args+="${RAM_DIR:+,share=on,mem-path=$RAM_DIR/m$n}"
 			node+=",memdev=m$n"
 			size=$share
 		fi

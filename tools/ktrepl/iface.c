@@ -110,6 +110,16 @@ static char *iface_path(const char *file)
 	return xasprintf("%s/%s", ktr_dir(), file);
 }
 
+int ktr_wait_copies(void)
+{
+	char *path = iface_path("modules"), *text = read_text(path, NULL);
+	int err = text ? 0 : -errno;
+
+	free(text);
+	free(path);
+	return err;
+}
+
 bool ktr_available(void)
 {
 	char *path = iface_path("state");

@@ -142,6 +142,9 @@ void ktr_require(void);
 bool ktr_available(void);
 const char *ktr_dir(void);
 
+/* Waits until modules have the copies that they are to have. 0 or -errno. */
+int ktr_wait_copies(void);
+
 /*
  * Each reads one file anew. They return 0, -EBADMSG after complaining about
  * records, or another negative errno if the file cannot be read.

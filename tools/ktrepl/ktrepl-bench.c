@@ -22,16 +22,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench.h"
 #include "common.h"
 #include "iface.h"
 #include "kmod.h"
 #include "machine.h"
+#include "phase.h"
 #include "timer.h"
 
 struct bench {
 	const char *name, *help;
 	unsigned int divide;	/* of the default number of calls */
 	bool changes_kernel;
+	bool asked_only;
 	bool (*start)(void);	/* false if it cannot run here */
 	void (*prepare)(void);	/* before each call, not measured */
 	void (*call)(void);
@@ -46,10 +49,11 @@ struct result {
 
 static unsigned int nr_calls = 2000;
 static const char *module_name = "ktrepl_marker";
-static int cpu;
-static bool json;
+static bool json, cold;
 
-static void must(bool ok, const char *what)
+int bench_cpu;
+
+void must(bool ok, const char *what)
 {
 	if (!ok)
 		die(EXIT_FAILED, "%s: %s", what, strerror(errno));
@@ -98,6 +102,23 @@ static void mmap_call(void)
 	must(p != MAP_FAILED, "mmap");
 	__atomic_store_n(p, 1, __ATOMIC_RELAXED);
 	munmap(p, 4096);
+}
+
+/* As RedHawk has measured it; each page is touched. */
+#define ZERO_PAGES	1024
+
+static void zero_call(void)
+{
+	size_t page = sysconf(_SC_PAGESIZE), i;
+	int fd = open("/dev/zero", O_RDWR);
+	char *p = mmap(NULL, ZERO_PAGES * page, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE, fd, 0);
+
+	must(fd >= 0 && p != MAP_FAILED, "/dev/zero");
+	for (i = 0; i < ZERO_PAGES; i++)
+		__atomic_store_n(p + i * page, 1, __ATOMIC_RELAXED);
+	munmap(p, ZERO_PAGES * page);
+	close(fd);
 }
 
 /* One page further at each call; the page tables are there already. */
@@ -236,9 +257,9 @@ static bool yield_start(void)
 
 /* === Two nodes at once =================================================== */
 
-static int away;	/* a CPU of another node */
+int bench_away;
 
-static bool away_start(void)
+bool away_start(void)
 {
 	struct machine m;
 	bool found = false;
@@ -246,8 +267,8 @@ static bool away_start(void)
 
 	machine_read(&m);
 	for (i = 0; i < m.nr && !found; i++) {
-		found = !idlist_has(&m.node[i].cpus, cpu);
-		away = machine_cpu(&m, i, 0);
+		found = !idlist_has(&m.node[i].cpus, bench_cpu);
+		bench_away = machine_cpu(&m, i, 0);
 	}
 	machine_free(&m);
 	return found;
@@ -258,14 +279,26 @@ static void fork_away_call(void)
 	pid_t pid = fork();
 
 	if (!pid)
-		_exit(run_on_cpu(away) ? EXIT_FAILED : 0);
+		_exit(run_on_cpu(bench_away) ? EXIT_FAILED : 0);
 	wait_for(pid);
+}
+
+bool elsewhere(bool (*load)(void))
+{
+	bool done;
+
+	if (!away_start() || run_on_cpu(bench_away))
+		return false;
+	done = load();
+	must(!run_on_cpu(bench_cpu), "sched_setaffinity");
+	ktr_wait_copies();
+	return done;
 }
 
 static void *away_thread(void *unused)
 {
 	(void)unused;
-	must(!run_on_cpu(away), "sched_setaffinity");
+	must(!run_on_cpu(bench_away), "sched_setaffinity");
 	return NULL;
 }
 
@@ -280,7 +313,7 @@ static void thread_away_call(void)
 
 static void migrate_call(void)
 {
-	must(!run_on_cpu(away) && !run_on_cpu(cpu), "sched_setaffinity");
+	must(!run_on_cpu(bench_away) && !run_on_cpu(bench_cpu), "sched_setaffinity");
 }
 
 /* === Pokes =============================================================== */
@@ -317,25 +350,45 @@ static void poke_stop(void)
 
 static struct kmods mods;
 static struct kmod *module;
-static char *areas;		/* debugfs file, which waits for the copies */
 
 static void module_stop(void)
 {
 	kmod_unload(module);
 	kmods_free(&mods);
-	free(areas);
+}
+
+static bool module_load_quietly(void)
+{
+	return !kmod_load(&mods, module);
+}
+
+/* The module stays, so that a call can be one into it. */
+static bool module_value_start(void)
+{
+	module = kmods_read(&mods) ? NULL : kmods_find(&mods, "ktrepl_marker");
+	if (module && elsewhere(module_load_quietly) && value_start())
+		return true;
+	if (module)
+		kmod_unload(module);
+	kmods_free(&mods);
+	return false;
+}
+
+static void module_value_stop(void)
+{
+	value_stop();
+	kmod_unload(module);
+	kmods_free(&mods);
 }
 
 /* Only a module on its own: what it needs would be measured the first time. */
 static bool module_start(void)
 {
-	areas = xasprintf("%s/modules", ktr_dir());
 	module = kmods_read(&mods) ? NULL : kmods_find(&mods, module_name);
 	if (module && module->paths.nr == 1 && !kmod_load(&mods, module) &&
 	    !kmod_unload(module))
 		return true;
 	kmods_free(&mods);
-	free(areas);
 	return false;
 }
 
@@ -343,7 +396,7 @@ static bool module_copy_start(void)
 {
 	if (!module_start())
 		return false;
-	if (!access(areas, R_OK))
+	if (!ktr_wait_copies())
 		return true;
 	module_stop();
 	return false;
@@ -373,15 +426,15 @@ static void module_load_prepare(void)
 		module_unload();
 }
 
-static void module_wait(void)
-{
-	free(read_text(areas, NULL));
-}
-
 static void module_load_and_wait(void)
 {
 	module_load();
-	module_wait();
+	ktr_wait_copies();
+}
+
+static void wait_call(void)
+{
+	ktr_wait_copies();
 }
 
 static bool module_wait_start(void)
@@ -404,8 +457,8 @@ static void must_switch(bool on)
 	if (err)
 		die(EXIT_FAILED, "replication cannot be switched: %s",
 		    strerror(-err));
-	if (on && !access(areas, R_OK))
-		module_wait();
+	if (on)
+		ktr_wait_copies();
 }
 
 static void switch_on(void)
@@ -422,7 +475,6 @@ static bool switch_start(void)
 {
 	if (!ktr_available())
 		return false;
-	areas = xasprintf("%s/modules", ktr_dir());
 	was_on = ktr_enable_get();
 	return true;
 }
@@ -430,7 +482,6 @@ static bool switch_start(void)
 static void switch_stop(void)
 {
 	must_switch(was_on);
-	free(areas);
 }
 
 static bool load_all;
@@ -471,6 +522,8 @@ static struct bench benches[] = {
 	  .call = fault_call, .stop = fault_stop },
 	{ .name = "mmap", .help = "mmap(), touch and munmap() a page",
 	  .divide = 1, .call = mmap_call },
+	{ .name = "zero", .help = "mmap() of 1,024 pages of /dev/zero, touch and munmap()",
+	  .divide = 100, .asked_only = true, .call = zero_call },
 	{ .name = "fork", .help = "fork(), exit and wait",
 	  .divide = 10, .call = fork_call },
 	{ .name = "exec", .help = "vfork(), exec of this program, exit and wait",
@@ -494,11 +547,26 @@ static struct bench benches[] = {
 	  .stop = module_stop },
 	{ .name = "module-wait", .help = "what of that is the waiting, for nothing",
 	  .divide = 20, .changes_kernel = true, .start = module_wait_start,
-	  .call = module_wait, .stop = module_stop },
+	  .call = wait_call, .stop = module_stop },
 	{ .name = "module-unload", .help = "delete_module() of it and its copies",
 	  .divide = 20, .changes_kernel = true, .start = module_start,
 	  .prepare = module_load_and_wait, .call = module_unload,
 	  .stop = module_stop },
+	{ .name = "bpf", .help = "a BPF program",
+	  .divide = 1, .asked_only = true, .start = bpf_start,
+	  .call = bpf_call, .stop = bpf_stop },
+	{ .name = "probed", .help = "getppid(), with a kprobe in it",
+	  .divide = 1, .asked_only = true, .start = probed_start,
+	  .call = getppid_call, .stop = probed_stop },
+	{ .name = "module", .help = "reading a parameter, which a module's code prints",
+	  .divide = 1, .asked_only = true, .start = module_value_start,
+	  .call = value_call, .stop = module_value_stop },
+	{ .name = "code-here", .help = "a loop in a page of user space on this node",
+	  .divide = 20, .asked_only = true, .start = code_here_start,
+	  .call = code_call, .stop = code_stop },
+	{ .name = "code-away", .help = "the same in a page on another node",
+	  .divide = 20, .asked_only = true, .start = code_away_start,
+	  .call = code_call, .stop = code_stop },
 	{ .name = "switch-off", .help = "replication switched off",
 	  .divide = 100, .changes_kernel = true, .start = switch_start,
 	  .prepare = switch_on, .call = switch_off, .stop = switch_stop },
@@ -538,6 +606,12 @@ static void evaluate(u64 *v, unsigned int n, struct result *r)
 	r->mode_share = 100ULL * best / n;
 }
 
+/* What is called is also a phase of its own. */
+static unsigned int phase_of(const struct bench *b)
+{
+	return b - benches + 1;
+}
+
 static bool measure(const struct bench *b, struct result *r)
 {
 	unsigned int i, n = nr_calls / b->divide + 1, warm = n / 10 + 3;
@@ -549,9 +623,14 @@ static bool measure(const struct bench *b, struct result *r)
 	for (i = 0; i < warm + n; i++) {
 		if (b->prepare)
 			b->prepare();
+		if (cold)
+			phase_begin(PHASE_FLUSH);
+		if (i >= warm)
+			phase_begin(phase_of(b));
 		start = timer_read();
 		b->call();
 		start = timer_read() - start;
+		phase_begin(PHASE_NONE);
 		if (i >= warm)
 			v[i - warm] = start;
 	}
@@ -592,20 +671,21 @@ static void print_result(const struct bench *b, const struct result *r)
 	json_u64("mode", r->mode);
 	json_u64("mode_percent", r->mode_share);
 	json_u64("calls", r->calls);
+	json_u64("phase", phase_of(b));
 	json_close('}');
 }
 
 static void print_start(void)
 {
 	if (!json) {
-		printf("cpu %d, timer %s, replication: %s\n", cpu, TIMER_NAME,
+		printf("cpu %d, timer %s, replication: %s\n", bench_cpu, TIMER_NAME,
 		       replication());
 		printf("%-16s %10s %10s %10s %10s %6s %8s\n", "call", "min",
 		       "mean", "median", "mode", "share", "calls");
 		return;
 	}
 	json_open(NULL, '{');
-	json_int("cpu", cpu);
+	json_int("cpu", bench_cpu);
 	json_str("timer", TIMER_NAME);
 	json_str("replication", replication());
 	json_open("calls", '{');
@@ -669,6 +749,8 @@ static const char usage[] =
 "  -m, --module=NAME load and unload this module, which needs no other\n"
 "                    (ktrepl_marker)\n"
 "  -l, --load-all    load all modules that can be loaded before\n"
+"  -C, --cold        tell who watches from outside (scripts/locality) that caches\n"
+"                    are empty before each call\n"
 "  -j, --json        print the results as JSON\n"
 "  -h, --help        print this help\n"
 "  -V, --version     print the version\n"
@@ -713,8 +795,9 @@ static void choose_default(void)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(benches); i++)
-		benches[i].wanted = !benches[i].changes_kernel ||
-				    ktr_available();
+		benches[i].wanted = !benches[i].asked_only &&
+				    (!benches[i].changes_kernel ||
+				     ktr_available());
 }
 
 static void parse_options(int argc, char **argv)
@@ -725,6 +808,7 @@ static void parse_options(int argc, char **argv)
 		{ "iterations", required_argument, NULL, 'i' },
 		{ "module", required_argument, NULL, 'm' },
 		{ "load-all", no_argument, NULL, 'l' },
+		{ "cold", no_argument, NULL, 'C' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
@@ -733,9 +817,9 @@ static void parse_options(int argc, char **argv)
 	bool chosen = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:r:i:m:ljhV", options, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, "c:r:i:m:lCjhV", options, NULL)) >= 0) {
 		if (c == 'c') {
-			cpu = opt_number("--cpu", optarg, 0, 1 << 20);
+			bench_cpu = opt_number("--cpu", optarg, 0, 1 << 20);
 		} else if (c == 'r') {
 			opt_run(optarg);
 			chosen = true;
@@ -746,6 +830,8 @@ static void parse_options(int argc, char **argv)
 			module_name = optarg;
 		} else if (c == 'l') {
 			load_all = true;
+		} else if (c == 'C') {
+			cold = true;
 		} else if (c == 'j') {
 			json = true;
 		} else if (c == 'h') {
@@ -789,11 +875,11 @@ int main(int argc, char **argv)
 	exec_noop_check(argc, argv);
 	progname_set("ktrepl-bench");
 	parse_options(argc, argv);
-	err = run_on_cpu(cpu);
+	err = run_on_cpu(bench_cpu);
 	if (err == -EINVAL)
-		die_usage("--cpu: there is no CPU %d online", cpu);
+		die_usage("--cpu: there is no CPU %d online", bench_cpu);
 	if (err)
-		die(EXIT_UNAVAILABLE, "cannot run on cpu %d: %s", cpu,
+		die(EXIT_UNAVAILABLE, "cannot run on cpu %d: %s", bench_cpu,
 		    strerror(-err));
 	if (load_all)
 		modules_load_all();

@@ -131,6 +131,8 @@ expect "watchdog" 1 - "hang hangs: no progress for 1 s"
 plain ktrepl-bench -i 20
 expect "bench" 0 "^getppid  *[0-9]" ""
 hold "bench leaves the kernel alone" lacks "$tmp/out" "^poke\|^module\|^switch-o"
+plain ktrepl-bench -i 20 -C -r zero,getppid
+expect "bench with cold caches" 0 "^zero  *[0-9]" ""
 for c in switch-off switch-on; do
 	plain ktrepl-bench -r $c
 	expect "bench $c without ktrepl" 1 - "$c cannot run here"
