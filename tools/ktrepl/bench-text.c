@@ -117,7 +117,21 @@ void value_stop(void)
 static void *code;
 static size_t code_size;
 
-/* The caller's only memory policy is that of its node. */
+/* A loop of 10,000 turns that loads a word behind it. */
+#if defined(__x86_64__)
+/* mov $10000, %ecx; 1: mov 64(%rip), %rax; dec %ecx; jnz 1b; ret */
+static const char code_loop[] = "\xb9\x10\x27\x00\x00\x48\x8b\x05\x40\x00\x00\x00"
+				"\xff\xc9\x75\xf5\xc3";
+#elif defined(__aarch64__)
+/* mov w1, #10000; 1: ldr x0, .+64; subs w1, w1, #1; b.ne 1b; ret */
+static const unsigned int code_loop[] = {
+	0x5284e201, 0x58000200, 0x71000421, 0x54ffffc1, 0xd65f03c0
+};
+#else
+static const char code_loop[1];
+#endif
+
+/* Memory of one node only. */
 static bool code_start(int on)
 {
 	unsigned long node = 0;
@@ -138,15 +152,7 @@ static bool code_start(int on)
 		munmap(code, code_size);
 		return false;
 	}
-	/* A loop of 10,000 turns that loads a word behind it. */
-#if defined(__x86_64__)
-	/* mov $10000, %ecx; 1: mov 64(%rip), %rax; dec %ecx; jnz 1b; ret */
-	memcpy(code, "\xb9\x10\x27\x00\x00\x48\x8b\x05\x40\x00\x00\x00\xff\xc9\x75\xf5\xc3", 17);
-#elif defined(__aarch64__)
-	/* mov w1, #10000; 1: ldr x0, .+64; subs w1, w1, #1; b.ne 1b; ret */
-	memcpy(code, (const unsigned int[]){ 0x5284e201, 0x58000200, 0x71000421, 0x54ffffc1,
-					     0xd65f03c0 }, 20);
-#endif
+	memcpy(code, code_loop, sizeof(code_loop));
 	__builtin___clear_cache(code, (char *)code + code_size);
 	return true;
 }

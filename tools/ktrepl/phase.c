@@ -13,16 +13,16 @@
 #define PHASE_SIZE	16
 
 asm(".pushsection .text\n"
-    ".balign 16\n"
-    "phase_insns:\n"
-    ".set phase, 0\n"
-    ".rept 64\n"
-    PHASE_INSN "\n"
-    "ret\n"
-    ".balign 16\n"
-    ".set phase, phase + 1\n"
-    ".endr\n"
-    ".popsection\n");
+	".balign 16\n"
+	"phase_insns:\n"
+	".set phase, 0\n"
+	".rept 64\n"
+	PHASE_INSN "\n"
+	"ret\n"
+	".balign 16\n"
+	".set phase, phase + 1\n"
+	".endr\n"
+	".popsection\n");
 
 extern const char phase_insns[];
 
