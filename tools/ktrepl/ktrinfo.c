@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "common.h"
 #include "iface.h"
 #include "machine.h"
+#include "prom.h"
 
 enum section {
 	SHOW_TRANSLATIONS	= 1 << 0,
@@ -49,6 +51,17 @@ struct report {
 	unsigned int cpus, local, expected;
 };
 
+enum format {
+	FORMAT_TEXT,
+	FORMAT_JSON,
+	FORMAT_PROMETHEUS,
+};
+
+static enum format format;
+static const char *prom_path;		/* NULL: standard output */
+static unsigned int watch_s;		/* 0: once */
+static volatile sig_atomic_t stopped;
+
 static const char usage[] =
 "Usage: ktrinfo [OPTION]...\n"
 "Show where each NUMA node's copy of the kernel's text and read-only data lies.\n"
@@ -66,6 +79,10 @@ static const char usage[] =
 "  -n, --node=NODE     show only this node, or a list like 0-3,8 (repeatable);\n"
 "                      -v compares all copies whatever the node\n"
 "  -j, --json          print all of it as JSON\n"
+"  -p, --prometheus[=FILE]  print state and statistics as Prometheus reads them, or\n"
+"                      have them take the place of FILE\n"
+"  -W, --watch[=SECONDS]  again every 2 or so many seconds, until interrupted or\n"
+"                      until a check fails\n"
 "  -h, --help          print this help\n"
 "  -V, --version       print the version\n"
 "\n"
@@ -94,7 +111,27 @@ static void add_nodes(struct report *r, const char *arg)
 	r->limited = true;
 }
 
-static bool parse_options(struct report *r, int argc, char **argv)
+static void check_options(struct report *r)
+{
+	if (format == FORMAT_PROMETHEUS) {
+		if (r->show & ~SHOW_STATISTICS)
+			die_usage("--prometheus shows statistics only");
+		r->show = SHOW_STATISTICS;
+	}
+	if (format == FORMAT_JSON && watch_s)
+		die_usage("--json cannot be watched");
+	if (!r->show)
+		r->show = SHOW_TRANSLATIONS | SHOW_STATISTICS;
+}
+
+static void set_format(enum format f)
+{
+	if (format && format != f)
+		die_usage("--json or --prometheus, not both");
+	format = f;
+}
+
+static void parse_options(struct report *r, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "translations", no_argument, NULL, 't' },
@@ -104,14 +141,15 @@ static bool parse_options(struct report *r, int argc, char **argv)
 		{ "modules", no_argument, NULL, 'm' },
 		{ "node", required_argument, NULL, 'n' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "prometheus", optional_argument, NULL, 'p' },
+		{ "watch", optional_argument, NULL, 'W' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 }
 	};
-	bool json = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "tswvmn:jhV", options, NULL)) >= 0) {
+	while ((c = getopt_long(argc, argv, "tswvmn:jp::W::hV", options, NULL)) >= 0) {
 		if (c == 't')
 			r->show |= SHOW_TRANSLATIONS;
 		else if (c == 's')
@@ -125,7 +163,12 @@ static bool parse_options(struct report *r, int argc, char **argv)
 		else if (c == 'n')
 			add_nodes(r, optarg);
 		else if (c == 'j')
-			json = true;
+			set_format(FORMAT_JSON);
+		else if (c == 'p') {
+			set_format(FORMAT_PROMETHEUS);
+			prom_path = optarg;
+		} else if (c == 'W')
+			watch_s = optarg ? opt_number("--watch", optarg, 1, 86400) : 2;
 		else if (c == 'h')
 			exit(fputs(usage, stdout) < 0 ? EXIT_FAILED : EXIT_OK);
 		else if (c == 'V')
@@ -135,9 +178,7 @@ static bool parse_options(struct report *r, int argc, char **argv)
 	}
 	if (optind < argc)
 		die_usage("'%s': no arguments are expected", argv[optind]);
-	if (!r->show)
-		r->show = SHOW_TRANSLATIONS | SHOW_STATISTICS;
-	return json;
+	check_options(r);
 }
 
 static const struct idlist *only(const struct report *r)
@@ -759,27 +800,82 @@ static void print_json(const struct report *r)
 	json_close('}');
 }
 
+/* === All together ======================================================== */
+
+static void print_prometheus(const struct report *r)
+{
+	int err = 0;
+
+	if (prom_path)
+		err = prom_write(prom_path, &r->state, &r->stats, only(r));
+	else
+		prom_print(stdout, &r->state, &r->stats, only(r));
+	if (err)
+		die(EXIT_FAILED, "%s: %s", prom_path, strerror(-err));
+}
+
+static void report_once(struct report *r)
+{
+	bool whole;
+
+	collect(r);
+	whole = !fail_count();
+	if (whole)
+		check_nodes_exist(r);
+	check(r);
+	make_rows(r);
+	if (format == FORMAT_JSON)
+		print_json(r);
+	else if (format == FORMAT_TEXT)
+		print_text(r);
+	else if (whole)		/* Half of it would look like a change. */
+		print_prometheus(r);
+	if (fflush(stdout) || ferror(stdout))
+		die(EXIT_FAILED, "cannot write: %s", strerror(errno));
+	free_rows(r);
+	r->row = NULL;
+	r->nr_rows = 0;
+	r->cpus = 0;
+	r->local = 0;
+	r->expected = 0;
+	free_all(r);
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	stopped = 1;
+}
+
+/* A terminal shows the last report only. */
+static void watch(struct report *r)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	bool clear = isatty(STDOUT_FILENO) && format == FORMAT_TEXT;
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	while (!stopped) {
+		if (clear)
+			fputs("\033[H\033[2J", stdout);
+		report_once(r);
+		if (fail_count())
+			return;
+		sleep(watch_s);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct report r = { 0 };
-	bool json;
 
 	progname_set("ktrinfo");
-	json = parse_options(&r, argc, argv);
+	parse_options(&r, argc, argv);
 	ktr_require();
-	collect(&r);
-	if (!fail_count())
-		check_nodes_exist(&r);
-	check(&r);
-	make_rows(&r);
-	if (json)
-		print_json(&r);
+	if (watch_s)
+		watch(&r);
 	else
-		print_text(&r);
-	if (fflush(stdout) || ferror(stdout))
-		die(EXIT_FAILED, "cannot write: %s", strerror(errno));
-	free_rows(&r);
-	free_all(&r);
+		report_once(&r);
 	idlist_free(&r.only);
 	return fail_count() ? EXIT_FAILED : EXIT_OK;
 }

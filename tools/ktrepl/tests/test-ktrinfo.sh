@@ -39,6 +39,40 @@ done
 run broken ktrinfo -m
 expect "broken -m" 1 "^total  *77824  *0  *0$" "replication is broken"
 
+# Prometheus.
+run on ktrinfo -p
+expect "on -p" 0 - ""
+golden "on -p: report" on.prom
+run on ktrinfo -n 1 --prometheus
+expect "-n 1 -p" 0 "^ktrepl_memory_bytes{node=\"1\",kind=\"image\"} 7311360" ""
+hold "-n 1 -p: no other" lacks "$tmp/out" "node=\"0\""
+run broken ktrinfo -p
+expect "broken -p" 1 "^ktrepl_state{state=\"broken\"} 1" "replication is broken"
+echo old > "$tmp/prom"
+run on ktrinfo --prometheus="$tmp/prom"
+expect "-p FILE" 0 "" ""
+hold "-p FILE: written" cmp -s "$tmp/prom" "$here/expected/on.prom"
+hold "-p FILE: nothing else" test "$(echo "$tmp"/prom*)" = "$tmp/prom"
+run on ktrinfo --prometheus="$tmp/no/prom"
+expect "-p no directory" 1 - "prom: No such file"
+run on ktrinfo -p -t
+expect "-p -t" 2 - "--prometheus shows statistics only"
+run on ktrinfo -p -j
+expect "-p -j" 2 - "--json or --prometheus, not both"
+
+# Watching: until interrupted, or until a check fails.
+KTREPL_DEBUGFS=$samples/on timeout --preserve-status -s INT 3 \
+	"$bin/ktrinfo" --watch=1 -s >"$tmp/out" 2>"$tmp/err"
+status=$?
+expect "-W" 0 "^Node 1 statistics" ""
+hold "-W: more than once" test "$(grep -c "^Node 1 statistics" "$tmp/out")" -gt 1
+run broken ktrinfo -W
+expect "broken -W" 1 "^ktrepl is broken" "replication is broken"
+run on ktrinfo -W0
+expect "-W 0" 2 - "--watch"
+run on ktrinfo -W -j
+expect "-W -j" 2 - "--json cannot be watched"
+
 # Choosing.
 run on ktrinfo -n 1
 expect "-n 1" 0 "^Node 1 statistics" ""
