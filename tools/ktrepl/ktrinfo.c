@@ -60,7 +60,7 @@ enum format {
 static enum format format;
 static const char *prom_path;		/* NULL: standard output */
 static unsigned int watch_s;		/* 0: once */
-static volatile sig_atomic_t stopped;
+static bool stopped;
 
 static const char usage[] =
 "Usage: ktrinfo [OPTION]...\n"
@@ -131,6 +131,12 @@ static void set_format(enum format f)
 	format = f;
 }
 
+static void set_prometheus(const char *path)
+{
+	set_format(FORMAT_PROMETHEUS);
+	prom_path = path;
+}
+
 static void parse_options(struct report *r, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -164,10 +170,9 @@ static void parse_options(struct report *r, int argc, char **argv)
 			add_nodes(r, optarg);
 		else if (c == 'j')
 			set_format(FORMAT_JSON);
-		else if (c == 'p') {
-			set_format(FORMAT_PROMETHEUS);
-			prom_path = optarg;
-		} else if (c == 'W')
+		else if (c == 'p')
+			set_prometheus(optarg);
+		else if (c == 'W')
 			watch_s = optarg ? opt_number("--watch", optarg, 1, 86400) : 2;
 		else if (c == 'h')
 			exit(fputs(usage, stdout) < 0 ? EXIT_FAILED : EXIT_OK);
@@ -844,7 +849,7 @@ static void report_once(struct report *r)
 static void on_signal(int sig)
 {
 	(void)sig;
-	stopped = 1;
+	__atomic_store_n(&stopped, true, __ATOMIC_RELAXED);
 }
 
 /* A terminal shows the last report only. */
@@ -855,7 +860,7 @@ static void watch(struct report *r)
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	while (!stopped) {
+	while (!__atomic_load_n(&stopped, __ATOMIC_RELAXED)) {
 		if (clear)
 			fputs("\033[H\033[2J", stdout);
 		report_once(r);

@@ -20,7 +20,8 @@ static void print_state(FILE *out, const struct ktr_state *state)
 	for (mode = KTR_ON; mode <= KTR_BROKEN; mode++)
 		fprintf(out, "ktrepl_state{state=\"%s\"} %d\n", ktr_mode_name(mode),
 			state->mode == mode);
-	head(out, "ktrepl_toggles_total", "counter", "How often replication was switched on or off.");
+	head(out, "ktrepl_toggles_total", "counter",
+	     "How often replication was switched on or off.");
 	fprintf(out, "ktrepl_toggles_total %llu\n", state->toggles);
 	head(out, "ktrepl_memory_limit_bytes", "gauge",
 	     "What replication may use on a node, 0 for no limit.");
