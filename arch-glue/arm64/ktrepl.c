@@ -353,9 +353,9 @@ void arch_ktrepl_attach(void)
  * A new output address needs no break-before-make while both pages are equal
  * and read-only. They stay equal until the next poke, before which this comes.
  */
-void arch_ktrepl_flush_page(unsigned long addr)
+void arch_ktrepl_flush_pages(unsigned long start, unsigned long end)
 {
-	flush_tlb_kernel_range(addr, addr + PAGE_SIZE);
+	flush_tlb_kernel_range(start, end);
 }
 
 bool arch_ktrepl_translates(unsigned long addr, unsigned long pfn)

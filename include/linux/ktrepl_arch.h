@@ -280,11 +280,12 @@ pgd_t *arch_ktrepl_cpu_root(void);
  * pgprot_t arch_ktrepl_split_prot(pgprot_t prot) - [T8] flags of the smallest
  *	leaf that maps a part of a larger one with flags @prot
  *
- * void arch_ktrepl_flush_page(unsigned long addr) - [T9] the page that a node's
- *	live leaf leads to has been replaced by one with the same contents, both
- *	read-only: drop the old translation on all CPUs before anything else
- *	happens, where the architecture does not allow two of them in use; called
- *	with interrupts disabled.  Elsewhere nothing: the core flushes later.
+ * void arch_ktrepl_flush_pages(unsigned long start, unsigned long end) - [T9] the
+ *	pages that a node's live leaves lead to have been replaced by ones with
+ *	the same contents, both read-only: drop the old translations on all CPUs
+ *	before anything else happens, where the architecture does not allow two of
+ *	them in use; called with interrupts disabled.  Elsewhere nothing: the core
+ *	flushes later.
  *
  * bool arch_ktrepl_translates(unsigned long addr, unsigned long pfn) - [A4]
  *	false if this CPU, asked for its translation of @addr, gives another

@@ -432,7 +432,7 @@ static void ktrepl_sync_pte(struct ktrepl_cursor *c, int nid, pte_t *n,
 	if (pte_present(*n) && pte_write(m) && !pte_write(*n) &&
 	    pte_pfn(*n) != pte_pfn(m)) {
 		set_pte(n, pfn_pte(pte_pfn(m), pte_pgprot(*n)));
-		arch_ktrepl_flush_page(addr);
+		arch_ktrepl_flush_pages(addr, addr + PAGE_SIZE);
 	}
 	set_pte(n, m);
 }
@@ -700,8 +700,7 @@ static void ktrepl_pages_sync(const struct ktrepl_set *set, unsigned long index,
 
 	for (addr = start; addr < end;)
 		addr = ktrepl_sync_step(&c, NULL, addr, end);
-	for (addr = start; addr < end; addr += PAGE_SIZE)
-		arch_ktrepl_flush_page(addr);
+	arch_ktrepl_flush_pages(start, end);
 }
 
 /**

@@ -31,7 +31,7 @@
 void arch_ktrepl_store(pgd_t *root, void *entry, u64 val);
 unsigned long arch_ktrepl_lock(void);
 void arch_ktrepl_unlock(unsigned long flags);
-void arch_ktrepl_flush_page(unsigned long addr);
+void arch_ktrepl_flush_pages(unsigned long start, unsigned long end);
 bool arch_ktrepl_translates(unsigned long addr, unsigned long pfn);
 
 DECLARE_STATIC_KEY_FALSE(ktrepl_key);

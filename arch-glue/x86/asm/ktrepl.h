@@ -35,7 +35,7 @@ static inline bool arch_ktrepl_translates(unsigned long addr,
 }
 
 /* CPUs may use either of two read-only translations to the same contents. */
-static inline void arch_ktrepl_flush_page(unsigned long addr) { }
+static inline void arch_ktrepl_flush_pages(unsigned long start, unsigned long end) { }
 
 /* The bit that makes a PMD entry a leaf is PAT in a PTE. */
 #define arch_ktrepl_split_prot(prot)	pgprot_large_2_4k(prot)
