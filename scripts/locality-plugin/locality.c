@@ -83,19 +83,14 @@ static bool cache_miss(struct cache *c, uint64_t line)
 {
 	uint64_t *set = &c->tags[line % c->sets * c->ways];
 	unsigned int i;
+	bool miss;
 
 	for (i = 0; i < c->ways - 1 && set[i] != line; i++)
 		;
-	if (i && set[i] == line) {
-		memmove(set + 1, set, i * sizeof(*set));
-		set[0] = line;
-		return false;
-	}
-	if (set[i] == line)
-		return false;
-	memmove(set + 1, set, (c->ways - 1) * sizeof(*set));
+	miss = set[i] != line;
+	memmove(set + 1, set, i * sizeof(*set));
 	set[0] = line;
-	return true;
+	return miss;
 }
 
 /* How many levels miss: 0 to 3. */

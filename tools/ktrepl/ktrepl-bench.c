@@ -377,8 +377,7 @@ static bool module_value_start(void)
 static void module_value_stop(void)
 {
 	value_stop();
-	kmod_unload(module);
-	kmods_free(&mods);
+	module_stop();
 }
 
 /* Only a module on its own: what it needs would be measured the first time. */
