@@ -37,6 +37,7 @@ class Report(unittest.TestCase):
             for mode in ("off", "on") for call in CALLS for cpu in (0, 1)
         }
         self.places = ""
+        self.boot = "boot\r\n"
 
     def run_it(self):
         """The exit status, and what is printed."""
@@ -44,7 +45,7 @@ class Report(unittest.TestCase):
             lines = [f"cpu {CALLS.index(call) + 1} {cpu} {cpu} " + " ".join(map(str, values))
                      for (m, call, cpu), values in self.counts.items() if m == mode]
             (self.dir / f"{mode}.counts").write_text("\n".join(lines) + "\n" + self.places)
-            (self.dir / f"{mode}.log").write_text("boot\r\n" + "".join(
+            (self.dir / f"{mode}.log").write_text(self.boot + "".join(
                 json.dumps({"cpu": cpu, "calls": {
                     call: {"phase": i + 1, "calls": 10} for i, call in enumerate(CALLS)
                 }}, indent=1) + "\r\n" for cpu in (0, 1)))
@@ -65,6 +66,12 @@ class Report(unittest.TestCase):
         self.assertRegex(printed, r"\n1 +1 +100\.0000 % +0\.0000 %")
         result = json.loads((self.dir / "locality.json").read_text())
         self.assertEqual(result["off"]["by_call"]["fork"]["fetch"], [1000, 1000])
+
+    def test_quiet_boot(self):
+        self.boot = ""
+        self.assertEqual(self.run_it()[0], 0)
+        result = json.loads((self.dir / "locality.json").read_text())
+        self.assertEqual(result["off"]["calls"]["fork"], 20)
 
     def test_remote(self):
         self.counts["on", "fork", 1] = counted(False, remote=999)
