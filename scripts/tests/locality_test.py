@@ -66,6 +66,7 @@ class Report(unittest.TestCase):
         self.assertRegex(printed, r"\n1 +1 +100\.0000 % +0\.0000 %")
         result = json.loads((self.dir / "locality.json").read_text())
         self.assertEqual(result["off"]["by_call"]["fork"]["fetch"], [1000, 1000])
+        self.assertEqual(result["off"]["bench"]["1"]["counts"]["fork"]["fetch"], [0, 1000])
 
     def test_quiet_boot(self):
         self.boot = ""
