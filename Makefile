@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 
-export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS CALLS ITERATIONS COLD LLC
+export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS CALLS ITERATIONS COLD LLC FROM
 
 .PHONY: help setup image run shell kunit suites stress power shortage roots debian static models
 .PHONY: check check-all again releases bisect-check trixie latency clean
-.PHONY: bench bench-gate bench-history locality
+.PHONY: bench bench-gate bench-history locality loops
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -37,6 +37,8 @@ help:
 	@echo 'make bench-gate  fail where a call costs 0.5 % more than scripts/bench-counts has it'
 	@echo 'make bench-history  plot these counts over the commits that changed them'
 	@echo 'make locality  which node serves the fetches of each CPU, replication off and on'
+	@echo 'make loops     RedHawk'"'"'s four loops, hot and cold: instructions, and lines that miss all'
+	@echo '               caches; bounds of the gain by a model; TWICE=1: again, and compared'
 	@echo 'make latency   longest sections with interrupts off, or text_mutex held, in instructions'
 	@echo 'make clean     remove build/'
 	@echo
@@ -55,8 +57,9 @@ help:
 	@echo 'BREAK=poke          break the kernel on purpose, as kunit/mutants/poke.patch does;'
 	@echo '                    each of them says what must fail then: make run, or make suites'
 	@echo 'MEM=2048 TIMEOUT=300 JOBS=...'
-	@echo 'CALLS=fork,... ITERATIONS=400 COLD=1 LLC=node|shared  make locality: what ktrepl-bench'
-	@echo '                    calls, how often, with empty caches, and the last level of them'
+	@echo 'CALLS=fork,... ITERATIONS=400 COLD=1 LLC=node|shared FROM=NODE  make locality: what'
+	@echo '                    ktrepl-bench calls, how often, with empty caches, the last level'
+	@echo '                    of them, and from which node only'
 
 setup:
 	@scripts/setup
@@ -134,6 +137,10 @@ bench-history:
 locality: image
 	@scripts/install python3-matplotlib
 	@scripts/locality
+
+loops: image
+	@scripts/install python3-matplotlib
+	@scripts/loops $(if $(TWICE),--twice)
 
 latency: image
 	@scripts/latency
