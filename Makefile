@@ -4,7 +4,7 @@ export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOB
 
 .PHONY: help setup image run shell kunit suites stress power shortage roots debian static models
 .PHONY: check check-all again releases bisect-check trixie latency clean
-.PHONY: bench bench-gate bench-history locality loops
+.PHONY: bench bench-gate bench-history locality loops report
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -39,6 +39,9 @@ help:
 	@echo 'make locality  which node serves the fetches of each CPU, replication off and on'
 	@echo 'make loops     RedHawk'"'"'s four loops, hot and cold: instructions, and lines that miss all'
 	@echo '               caches; bounds of the gain by a model; TWICE=1: again, and compared'
+	@echo 'make report    build/report.html: locality, cost, bounds of the gain, memory, page'
+	@echo '               faults, as plots and numbers, of what is in build/; makes locality if'
+	@echo '               it is not there, and with ALL=1 all that is not: most of an hour'
 	@echo 'make latency   longest sections with interrupts off, or text_mutex held, in instructions'
 	@echo 'make clean     remove build/'
 	@echo
@@ -141,6 +144,10 @@ locality: image
 loops: image
 	@scripts/install python3-matplotlib
 	@scripts/loops $(if $(TWICE),--twice)
+
+report: setup
+	@scripts/install python3-matplotlib
+	@scripts/report $(if $(ALL),--make-all,--make)
 
 latency: image
 	@scripts/latency
