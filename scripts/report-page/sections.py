@@ -190,14 +190,14 @@ def cost_figure(build, arch):
     if not all(runs):
         return None
     none, *modes = runs
-    # Calls that allocate vary: their median says more than their least.
-    kind = {name: "median" if name in ("fork", "exec", "fork-away", "thread-away", "migrate") else "min"
+    # As in README.md: these two vary with what they allocate.
+    kind = {name: "median" if name in ("fork", "exec") else "min"
             for name in none if name != "empty" and all(name in run for run in modes)}
     rows = [[name, none[name][of], *(run[name][of] for run in modes)] for name, of in kind.items()]
     title = f"Instructions of a call against the same kernel without ktrepl: {arch}"
     name = f"cost-{arch}"
-    return Figure(name, title, "The least of many calls; medians of fork, exec, and what goes to another node. A bar"
-                  " to the left is a call that took fewer.", f"make bench ARCH={arch}",
+    return Figure(name, title, "The least of many calls; medians of fork and exec. A bar to the left is a call"
+                  " that took fewer.", f"make bench ARCH={arch}",
                   bars(title, name, [row[0] for row in rows],
                        {f"replication {mode}": [100 * (row[2 + i] / row[1] - 1) for row in rows]
                         for i, mode in enumerate(MODES)}, "% more instructions", "{:+.2f}".format),
