@@ -63,7 +63,7 @@ static inline int ktrepl_test_on(struct kunit *test)
 	return 0;
 }
 
-/* Bytes of one kind that all nodes hold. */
+/* Bytes of one kind that all nodes hold, or events that they have seen. */
 static inline long ktrepl_test_stat(enum ktrepl_stat stat)
 {
 	long bytes = 0;
@@ -73,6 +73,13 @@ static inline long ktrepl_test_stat(enum ktrepl_stat stat)
 		if (ktrepl_nodes[nid])
 			bytes += atomic_long_read(&ktrepl_nodes[nid]->stat[stat]);
 	return bytes;
+}
+
+/* Events that a node has seen. */
+static inline long ktrepl_test_count(int nid, enum ktrepl_stat stat)
+{
+	return ktrepl_nodes[nid] ?
+	       atomic_long_read(&ktrepl_nodes[nid]->stat[stat]) : 0;
 }
 
 /* Bytes that all nodes hold. */

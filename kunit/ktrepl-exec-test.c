@@ -461,10 +461,12 @@ static void ktrepl_exec_all_read(struct kunit *test, unsigned long addr,
 static void ktrepl_exec_writable(struct kunit *test)
 {
 	struct ktrepl_exec_area area;
+	long fallbacks;
 	u32 i;
 
 	ktrepl_exec_make(test, &area, EXECMEM_MODULE_DATA);
 	ktrepl_exec_expect(test, area.addr, true);
+	fallbacks = ktrepl_test_stat(KTREPL_STAT_FALLBACK);
 	for (i = 1; i <= 100; i++) {
 		set_memory_rw(area.addr, 1);
 		WRITE_ONCE(*(u32 *)(area.addr + 64), i);
@@ -482,6 +484,9 @@ static void ktrepl_exec_writable(struct kunit *test)
 		ktrepl_exec_all_read(test, area.addr + 64, i);
 		KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 	}
+	/* Once for each time that there was a copy to fall back from. */
+	KUNIT_EXPECT_GE(test, ktrepl_test_stat(KTREPL_STAT_FALLBACK),
+			fallbacks + 10);
 	ktrepl_exec_drop_area(&area);
 }
 

@@ -103,6 +103,25 @@ static void ktrepl_poke_iterator(struct kunit *test)
 	}
 }
 
+/* Each copy that a poke writes counts on its node. */
+static void ktrepl_poke_counted(struct kunit *test)
+{
+	long before[KTREPL_MAX_NODES] = { };
+	struct ktrepl_test_set *t = test->priv;
+	u32 new = 0x600d;
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		before[nid] = ktrepl_test_count(nid, KTREPL_STAT_POKE);
+	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem, &new, 4), 0);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		/* Others may poke the image meanwhile. */
+		if (ktrepl_set_copy(t->set, nid, 0))
+			KUNIT_EXPECT_GT(test,
+					ktrepl_test_count(nid, KTREPL_STAT_POKE),
+					before[nid]);
+}
+
 /* Of two pages, only one has a copy: the other's master is written again. */
 static void ktrepl_poke_half(struct kunit *test)
 {
@@ -153,6 +172,7 @@ static struct kunit_case ktrepl_poke_cases[] = {
 	KUNIT_CASE(ktrepl_poke_ranges),
 	KUNIT_CASE(ktrepl_poke_bad),
 	KUNIT_CASE(ktrepl_poke_iterator),
+	KUNIT_CASE(ktrepl_poke_counted),
 	KUNIT_CASE(ktrepl_poke_half),
 	KUNIT_CASE(ktrepl_poke_broken),
 	{ }

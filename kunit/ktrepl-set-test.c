@@ -82,12 +82,14 @@ static void ktrepl_set_copies(struct kunit *test)
 {
 	struct ktrepl_test_set t = { };
 	int nid, i, copies = 0;
+	long before, copied, dropped;
 	struct page *copy;
-	long before;
 
 	ktrepl_test_on(test);
 	/* Root tables come and go with processes. */
 	before = ktrepl_test_bytes() - ktrepl_test_stat(KTREPL_STAT_PGTBL);
+	copied = ktrepl_test_stat(KTREPL_STAT_COPY);
+	dropped = ktrepl_test_stat(KTREPL_STAT_DROP);
 	ktrepl_test_set_make(test, &t);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		for (i = 0; i < KTREPL_TEST_PAGES; i++) {
@@ -105,7 +107,12 @@ static void ktrepl_set_copies(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, copies % KTREPL_TEST_PAGES, 0);
 	nid = ktrepl_page_node(vmalloc_to_page(t.mem));
 	KUNIT_EXPECT_NULL(test, ktrepl_set_copy(t.set, nid, 0));
+	/* Of modules others may be copied meanwhile. */
+	KUNIT_EXPECT_GE(test, ktrepl_test_stat(KTREPL_STAT_COPY),
+			copied + copies);
 	ktrepl_test_set_drop(&t);
+	KUNIT_EXPECT_GE(test, ktrepl_test_stat(KTREPL_STAT_DROP),
+			dropped + copies);
 	/* Back in the arena at least. */
 	ktrepl_disable();
 	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);

@@ -160,7 +160,7 @@ struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
 	if (!page)
 		page = ktrepl_arena_grow(node, size);
 	if (!page) {
-		atomic_long_inc(&node->stat[KTREPL_STAT_PAGE_FAIL]);
+		ktrepl_node_count(node, KTREPL_STAT_PAGE_FAIL);
 		trace_ktrepl_alloc_fail(node->nid, size);
 		return NULL;
 	}

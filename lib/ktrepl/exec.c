@@ -147,7 +147,7 @@ static struct page *ktrepl_exec_master(const struct ktrepl_set *set,
 
 	if (set->gone)
 		return NULL;
-	page = ktrepl_page_fixed(set->start + (index << PAGE_SHIFT));
+	page = ktrepl_page_fixed(ktrepl_set_addr(set, index));
 	if (!page)
 		return NULL;
 	/* Through the linear map: read-only data holds KASAN redzones. */
@@ -215,7 +215,7 @@ static void ktrepl_exec_alloc_copies(struct ktrepl_set *set,
 static bool ktrepl_exec_list(struct ktrepl_set *set, unsigned long index,
 			     const unsigned long *nodes)
 {
-	unsigned long addr = set->start + (index << PAGE_SHIFT);
+	unsigned long addr = ktrepl_set_addr(set, index);
 	struct page *copy, *master;
 	bool done = true;
 	int nid;
@@ -276,7 +276,7 @@ static bool ktrepl_exec_listed(const struct ktrepl_set *set,
 static void ktrepl_exec_drop(struct ktrepl_set *set, unsigned long index,
 			     int lost)
 {
-	unsigned long addr = set->start + (index << PAGE_SHIFT), flags;
+	unsigned long addr = ktrepl_set_addr(set, index), flags;
 	struct page *copy;
 	int nid;
 
@@ -298,6 +298,7 @@ static void ktrepl_exec_drop(struct ktrepl_set *set, unsigned long index,
 		else
 			ktrepl_free(ktrepl_nodes[nid], KTREPL_STAT_MODULE, copy,
 				    PAGE_SIZE);
+		ktrepl_dropped(set, nid, index);
 	}
 }
 
@@ -367,7 +368,7 @@ static bool ktrepl_exec_copy(struct ktrepl_set *set)
 			copy = ktrepl_set_copy(set, nid, i);
 			if (!copy || !ktrepl_exec_taken(set, i))
 				continue;
-			ktrepl_window_add(&ktrepl_window, copy, set, i);
+			ktrepl_window_add(&ktrepl_window, copy, set, nid, i);
 			if (ktrepl_window.nr == KTREPL_WINDOW_PAGES)
 				done &= ktrepl_exec_fill();
 		}

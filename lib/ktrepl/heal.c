@@ -244,7 +244,8 @@ void ktrepl_retire(struct ktrepl_set *set, int nid, unsigned long index)
 	bool detach = node->live && node->root && !set->exec;
 
 	pr_err("node %d: the copy of %lx does not keep what is written: its memory is taken out of use\n",
-	       nid, set->start + (index << PAGE_SHIFT));
+	       nid, ktrepl_set_addr(set, index));
+	trace_ktrepl_heal(nid, ktrepl_set_addr(set, index), KTREPL_HEAL_RETIRE);
 	if (detach)
 		ktrepl_node_detach(node);
 	ktrepl_set_retire(set, nid, index);
@@ -256,6 +257,8 @@ void ktrepl_retire(struct ktrepl_set *set, int nid, unsigned long index)
 		return;
 	pr_err("node %d: %u such pages: it uses no copies any more\n", nid,
 	       node->strikes);
+	trace_ktrepl_heal(nid, ktrepl_set_addr(set, index),
+			  KTREPL_HEAL_GIVE_UP);
 	ktrepl_node_detach(node);
 	if (!ktrepl_any_node_left())
 		ktrepl_broken("no node keeps its copies");
@@ -302,6 +305,9 @@ static void ktrepl_heal_slots(void)
 		ktrepl_diff_report(&diff);
 		if (diff.again)
 			ktrepl_heal_page(diff.addr);
+		else
+			trace_ktrepl_heal(diff.nid, diff.addr,
+					  KTREPL_HEAL_POKE);
 	}
 	if (!atomic_xchg(&ktrepl_slots_lost, 0))
 		return;

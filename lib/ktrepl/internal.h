@@ -36,7 +36,7 @@
 /* A port without NUMA pretends up to 8 nodes. */
 #define KTREPL_MAX_NODES	(MAX_NUMNODES > 8 ? MAX_NUMNODES : 8)
 
-/* Parts of a node's total, in bytes, followed by failure counts. */
+/* Parts of a node's total, in bytes, followed by counts of events since boot. */
 enum ktrepl_stat {
 	KTREPL_STAT_RESIDENT,
 	KTREPL_STAT_MODULE,
@@ -47,6 +47,12 @@ enum ktrepl_stat {
 	KTREPL_NR_SIZES,
 	KTREPL_STAT_PAGE_FAIL = KTREPL_NR_SIZES,
 	KTREPL_STAT_PGTBL_FAIL,
+	KTREPL_STAT_POKE,
+	KTREPL_STAT_COPY,
+	KTREPL_STAT_DROP,
+	KTREPL_STAT_FALLBACK,
+	KTREPL_STAT_ROOT,
+	KTREPL_STAT_ROOT_MISSED,
 	KTREPL_NR_STATS,
 };
 
@@ -119,6 +125,19 @@ struct ktrepl_node {
 };
 
 /**
+ * ktrepl_node_count - an event has happened on a node
+ * @node: the node
+ * @stat: which event
+ *
+ * Context: Any, NMI and kgdb included.
+ */
+static __always_inline void ktrepl_node_count(struct ktrepl_node *node,
+					      enum ktrepl_stat stat)
+{
+	atomic_long_inc(&node->stat[stat]);
+}
+
+/**
  * struct ktrepl_set - a replicated range of addresses
  * @list:  on ktrepl_sets; ktrepl_mutex
  * @name:  what reports call it
@@ -177,6 +196,12 @@ static inline enum ktrepl_stat ktrepl_set_stat(const struct ktrepl_set *set)
 static inline unsigned long ktrepl_set_pages(const struct ktrepl_set *set)
 {
 	return (set->end - set->start) >> PAGE_SHIFT;
+}
+
+static inline unsigned long ktrepl_set_addr(const struct ktrepl_set *set,
+					    unsigned long index)
+{
+	return set->start + (index << PAGE_SHIFT);
 }
 
 static inline unsigned long ktrepl_set_index(const struct ktrepl_set *set,
@@ -324,6 +349,7 @@ void ktrepl_set_publish(struct ktrepl_set *set, int nid, struct page **fresh);
 bool ktrepl_set_array(struct ktrepl_set *set, struct ktrepl_node *node);
 unsigned long ktrepl_set_missing(struct ktrepl_set *set, int nid);
 void ktrepl_set_retire(struct ktrepl_set *set, int nid, unsigned long index);
+void ktrepl_dropped(const struct ktrepl_set *set, int nid, unsigned long index);
 void ktrepl_set_depopulate(struct ktrepl_set *set, int nid);
 
 /* verify.c */
@@ -338,6 +364,7 @@ void ktrepl_set_depopulate(struct ktrepl_set *set, int nid);
  * @pages: the copies
  * @sets:  the set of each
  * @index: the page of each within its set
+ * @nids:  the node of each
  * @nr:	   how many there are
  * @alias: where they are mapped writable, or NULL
  */
@@ -345,6 +372,7 @@ struct ktrepl_window {
 	struct page *pages[KTREPL_WINDOW_PAGES];
 	struct ktrepl_set *sets[KTREPL_WINDOW_PAGES];
 	unsigned long index[KTREPL_WINDOW_PAGES];
+	int nids[KTREPL_WINDOW_PAGES];
 	unsigned int nr;
 	void *alias;
 };
@@ -353,7 +381,7 @@ struct ktrepl_window {
 extern struct ktrepl_window ktrepl_window;
 
 void ktrepl_window_add(struct ktrepl_window *w, struct page *page,
-		       struct ktrepl_set *set, unsigned long index);
+		       struct ktrepl_set *set, int nid, unsigned long index);
 bool ktrepl_window_open(struct ktrepl_window *w);
 void ktrepl_window_fill(const struct ktrepl_window *w, unsigned int i,
 			struct page *master);

@@ -26,6 +26,12 @@ const char *const ktrepl_stat_names[] = {
 	[KTREPL_STAT_RETIRED]	 = "repli_retired_pages",
 	[KTREPL_STAT_PAGE_FAIL]	 = "page_alloc_failures",
 	[KTREPL_STAT_PGTBL_FAIL] = "pagetbl_alloc_failures",
+	[KTREPL_STAT_POKE]	 = "pokes",
+	[KTREPL_STAT_COPY]	 = "copied_pages",
+	[KTREPL_STAT_DROP]	 = "dropped_pages",
+	[KTREPL_STAT_FALLBACK]	 = "fallback_pages",
+	[KTREPL_STAT_ROOT]	 = "roots_made",
+	[KTREPL_STAT_ROOT_MISSED] = "roots_missed",
 };
 
 static_assert(ARRAY_SIZE(ktrepl_stat_names) == KTREPL_NR_STATS);

@@ -83,7 +83,7 @@ ktrepl_object_copy_alloc(const struct ktrepl_object *obj, int nid)
 		return copy;
 	ktrepl_uncharge(node, KTREPL_STAT_OBJECT, ktrepl_object_bytes(obj));
 fail:
-	atomic_long_inc(&node->stat[KTREPL_STAT_PAGE_FAIL]);
+	ktrepl_node_count(node, KTREPL_STAT_PAGE_FAIL);
 	trace_ktrepl_alloc_fail(nid, obj->size);
 	return NULL;
 }

@@ -284,19 +284,39 @@ static struct page *ktrepl_cursor_copy(struct ktrepl_cursor *c, int nid,
 	return ktrepl_page_copy(ktrepl_cursor_set(c, addr), nid, addr);
 }
 
+/* Nodes are going to map the master of a page, which has copies perhaps. */
+static void ktrepl_page_die(struct ktrepl_set *set, unsigned long index)
+{
+	int nid;
+
+	lockdep_assert_held(&ktrepl_pt_lock);
+
+	if (__test_and_set_bit(index, set->dead))
+		return;
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		if (!ktrepl_set_copy(set, nid, index))
+			continue;
+		ktrepl_node_count(ktrepl_nodes[nid], KTREPL_STAT_FALLBACK);
+		trace_ktrepl_fallback(nid, ktrepl_set_addr(set, index));
+	}
+}
+
 /* Once plain stores may have changed the master, a copy is stale for good. */
 static void ktrepl_mark_dead(struct ktrepl_cursor *c, unsigned long addr,
 			     unsigned long size)
 {
-	unsigned long last = addr + size - 1, nr;
+	unsigned long last = addr + size - 1, nr, i;
 	struct ktrepl_set *set;
 
 	for (; size; size -= nr, addr += nr) {
 		set = ktrepl_cursor_set(c, addr);
 		nr = min(last, c->last) - addr + 1;
-		if (set)
-			bitmap_set(set->dead, ktrepl_set_index(set, addr),
-				   nr >> PAGE_SHIFT);
+		if (!set)
+			continue;
+		i = ktrepl_set_index(set, addr);
+		for_each_clear_bit_from(i, set->dead,
+					ktrepl_set_index(set, addr + nr))
+			ktrepl_page_die(set, i);
 	}
 }
 
@@ -418,7 +438,7 @@ static void ktrepl_sync_pte(struct ktrepl_cursor *c, int nid, pte_t *n,
 	struct page *copy;
 
 	if (set && pte_write(m))
-		__set_bit(ktrepl_set_index(set, addr), set->dead);
+		ktrepl_page_die(set, ktrepl_set_index(set, addr));
 	copy = ktrepl_page_copy(set, nid, addr);
 	if (copy) {
 		set_pte(n, pfn_pte(page_to_pfn(copy), pte_pgprot(m)));
@@ -610,7 +630,7 @@ static unsigned long ktrepl_spoil(struct ktrepl_cursor *c, unsigned long addr,
 			continue;
 		index = ktrepl_set_index(set, addr);
 		__clear_bit(index, set->clean);
-		__set_bit(index, set->dead);
+		ktrepl_page_die(set, index);
 	}
 	ktrepl_exec_kick(set);
 	return end;
@@ -685,7 +705,7 @@ void ktrepl_page_take(struct ktrepl_set *set, unsigned long index)
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-	if (ktrepl_page_fixed(set->start + (index << PAGE_SHIFT)))
+	if (ktrepl_page_fixed(ktrepl_set_addr(set, index)))
 		__set_bit(index, set->clean);
 	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
 }
@@ -694,7 +714,7 @@ void ktrepl_page_take(struct ktrepl_set *set, unsigned long index)
 static void ktrepl_pages_sync(const struct ktrepl_set *set, unsigned long index,
 			      unsigned long nr)
 {
-	unsigned long start = set->start + (index << PAGE_SHIFT), addr;
+	unsigned long start = ktrepl_set_addr(set, index), addr;
 	unsigned long end = start + (nr << PAGE_SHIFT);
 	struct ktrepl_cursor c = KTREPL_CURSOR;
 
@@ -743,7 +763,7 @@ void ktrepl_page_retire(struct ktrepl_set *set, unsigned long index)
 
 	flags = ktrepl_sync_lock(&pt_flags);
 	__clear_bit(index, set->clean);
-	__set_bit(index, set->dead);
+	ktrepl_page_die(set, index);
 	ktrepl_pages_sync(set, index, 1);
 	ktrepl_sync_unlock(flags, pt_flags);
 }
@@ -938,7 +958,7 @@ static void *ktrepl_table_alloc(struct ktrepl_node *node)
 uncharge:
 	ktrepl_uncharge(node, KTREPL_STAT_PGTBL, PAGE_SIZE);
 fail:
-	atomic_long_inc(&node->stat[KTREPL_STAT_PGTBL_FAIL]);
+	ktrepl_node_count(node, KTREPL_STAT_PGTBL_FAIL);
 	trace_ktrepl_alloc_fail(node->nid, PAGE_SIZE);
 	return NULL;
 }
@@ -1453,7 +1473,7 @@ pgd_t *ktrepl_root_alloc(struct ktrepl_node *node, pgd_t *from)
 					KTREPL_ROOT_SIZE);
 	}
 	if (!root) {
-		atomic_long_inc(&node->stat[KTREPL_STAT_PGTBL_FAIL]);
+		ktrepl_node_count(node, KTREPL_STAT_PGTBL_FAIL);
 		trace_ktrepl_alloc_fail(node->nid, KTREPL_ROOT_SIZE);
 	}
 	return root;

@@ -24,6 +24,8 @@
 #include <linux/string.h>
 #include <linux/unaligned.h>
 
+#include <trace/events/ktrepl.h>
+
 #include "internal.h"
 
 DEFINE_STATIC_KEY_FALSE(ktrepl_key);
@@ -51,6 +53,7 @@ static void ktrepl_poke_fill(struct ktrepl_poke *poke)
 		poke->pages[nr][0] = first ?: poke->master[0];
 		poke->pages[nr][1] = second ?: poke->master[1];
 		poke->nids[nr++] = nid;
+		ktrepl_node_count(ktrepl_nodes[nid], KTREPL_STAT_POKE);
 	}
 	poke->nr = nr;
 	poke->nid = nid;
@@ -210,6 +213,25 @@ static void ktrepl_poke_check(struct ktrepl_poke *poke)
 
 NOKPROBE_SYMBOL(ktrepl_poke_check);
 
+/* All is written, and no window is open. */
+static noinline void ktrepl_poke_trace(const struct ktrepl_poke *poke)
+{
+	unsigned long addr = poke->set[0] ?
+		ktrepl_set_addr(poke->set[0], poke->index[0]) :
+		ktrepl_set_addr(poke->set[1], poke->index[1]) - PAGE_SIZE;
+	unsigned int copies = 0;
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		copies += (poke->set[0] && ktrepl_set_copy(poke->set[0], nid,
+							   poke->index[0])) ||
+			  (poke->set[1] && ktrepl_set_copy(poke->set[1], nid,
+							   poke->index[1]));
+	trace_ktrepl_poke(addr + poke->offset, poke->len, copies);
+}
+
+NOKPROBE_SYMBOL(ktrepl_poke_trace);
+
 bool __ktrepl_poke_next(struct ktrepl_poke *poke)
 {
 	if (!poke->set[0] && !poke->set[1])
@@ -225,6 +247,8 @@ bool __ktrepl_poke_next(struct ktrepl_poke *poke)
 	}
 	if (!poke->again && poke->nid < ktrepl_nr_nodes)
 		ktrepl_poke_fill(poke);
+	if (!poke->nr && trace_ktrepl_poke_enabled())
+		ktrepl_poke_trace(poke);
 	return poke->nr;
 }
 

@@ -140,8 +140,7 @@ DEFINE_PER_CPU(unsigned long, ktrepl_cpu_top);
 static bool ktrepl_roots_on;
 
 static atomic_long_t ktrepl_roots_live, ktrepl_roots_ready;
-static atomic_long_t ktrepl_roots_made, ktrepl_roots_reclaimed;
-static atomic_long_t ktrepl_roots_missed, ktrepl_roots_moved;
+static atomic_long_t ktrepl_roots_reclaimed, ktrepl_roots_moved;
 
 /* Spare roots: what a node and each of its CPUs may use up in a burst. */
 #define KTREPL_READY_NODE	8
@@ -319,7 +318,7 @@ static void ktrepl_refill_kick(struct ktrepl_node *node)
 /* This CPU uses mm->pgd, until the refill work has it try again. */
 static void ktrepl_root_missed(struct ktrepl_node *node)
 {
-	atomic_long_inc(&ktrepl_roots_missed);
+	ktrepl_node_count(node, KTREPL_STAT_ROOT_MISSED);
 	cpumask_set_cpu(smp_processor_id(), &node->missed);
 	/*
 	 * Pairs with the barrier between taking work off the queue and running
@@ -461,7 +460,7 @@ static void ktrepl_root_add(struct ktrepl_root_bucket *b,
 	/* Pairs with smp_load_acquire() in ktrepl_root_find(). */
 	smp_store_release(&root->state, KTREPL_ROOT_LIVE);
 	atomic_long_inc(&ktrepl_roots_live);
-	atomic_long_inc(&ktrepl_roots_made);
+	ktrepl_node_count(root->node, KTREPL_STAT_ROOT);
 }
 
 /*
@@ -968,16 +967,29 @@ void ktrepl_roots_finish(void)
 	static_branch_disable_cpuslocked(&ktrepl_roots_key);
 }
 
+/* How often something has happened, on all nodes. */
+static long ktrepl_roots_events(enum ktrepl_stat stat)
+{
+	long nr = 0;
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_nodes[nid])
+			nr += atomic_long_read(&ktrepl_nodes[nid]->stat[stat]);
+	return nr;
+}
+
 void ktrepl_roots_show(struct seq_file *m)
 {
 	seq_printf(m, "roots_live %ld\n", atomic_long_read(&ktrepl_roots_live));
 	seq_printf(m, "roots_ready %ld\n",
 		   atomic_long_read(&ktrepl_roots_ready));
-	seq_printf(m, "roots_made %ld\n", atomic_long_read(&ktrepl_roots_made));
+	seq_printf(m, "roots_made %ld\n",
+		   ktrepl_roots_events(KTREPL_STAT_ROOT));
 	seq_printf(m, "roots_reclaimed %ld\n",
 		   atomic_long_read(&ktrepl_roots_reclaimed));
 	seq_printf(m, "roots_missed %ld\n",
-		   atomic_long_read(&ktrepl_roots_missed));
+		   ktrepl_roots_events(KTREPL_STAT_ROOT_MISSED));
 	seq_printf(m, "roots_moved %ld\n",
 		   atomic_long_read(&ktrepl_roots_moved));
 }

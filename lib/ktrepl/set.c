@@ -25,6 +25,8 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include <trace/events/ktrepl.h>
+
 #include "internal.h"
 
 LIST_HEAD(ktrepl_sets);
@@ -252,7 +254,7 @@ bool ktrepl_set_array(struct ktrepl_set *set, struct ktrepl_node *node)
 	pages = kvcalloc(ktrepl_set_pages(set), sizeof(*pages),
 			 GFP_KERNEL | __GFP_NOWARN);
 	if (!pages) {
-		atomic_long_inc(&node->stat[KTREPL_STAT_PAGE_FAIL]);
+		ktrepl_node_count(node, KTREPL_STAT_PAGE_FAIL);
 		return false;
 	}
 	/* Pairs with READ_ONCE() in ktrepl_set_copy(). */
@@ -367,7 +369,7 @@ struct page **ktrepl_set_reserve(struct ktrepl_set *set, int nid)
 	fresh = kvcalloc(ktrepl_set_pages(set), sizeof(*fresh),
 			 GFP_KERNEL | __GFP_NOWARN);
 	if (!fresh) {
-		atomic_long_inc(&node->stat[KTREPL_STAT_PAGE_FAIL]);
+		ktrepl_node_count(node, KTREPL_STAT_PAGE_FAIL);
 		return NULL;
 	}
 	for (addr = set->start; addr < set->end; addr += size) {
@@ -394,7 +396,7 @@ static void ktrepl_set_fill(struct ktrepl_set *set, int nid)
 	unsigned int i;
 
 	for (i = 0; i < w->nr; i++) {
-		addr = set->start + (w->index[i] << PAGE_SHIFT);
+		addr = ktrepl_set_addr(set, w->index[i]);
 		/*
 		 * A poke that comes before the copying of a piece is in the
 		 * master by then, one that comes after writes both.
@@ -451,7 +453,7 @@ void ktrepl_set_publish(struct ktrepl_set *set, int nid, struct page **fresh)
 	for (i = 0; fresh && i < nr; i++) {
 		if (!fresh[i])
 			continue;
-		ktrepl_window_add(&ktrepl_window, fresh[i], set, i);
+		ktrepl_window_add(&ktrepl_window, fresh[i], set, nid, i);
 		if (ktrepl_window.nr == KTREPL_WINDOW_PAGES)
 			ktrepl_set_flush(set, nid);
 	}
@@ -476,7 +478,7 @@ unsigned long ktrepl_set_missing(struct ktrepl_set *set, int nid)
 
 	for (i = 0; i < ktrepl_set_pages(set); i++)
 		nr += !ktrepl_set_copy(set, nid, i) &&
-		      ktrepl_set_away(set, nid, set->start + (i << PAGE_SHIFT));
+		      ktrepl_set_away(set, nid, ktrepl_set_addr(set, i));
 	return nr;
 }
 
@@ -493,11 +495,25 @@ static void ktrepl_set_unlist(struct page **slot)
 	ktrepl_pt_barrier();
 }
 
+/**
+ * ktrepl_dropped - take note that a node has lost its copy of a page
+ * @set:   the set
+ * @nid:   the node
+ * @index: page within the set
+ *
+ * Context: Any but NMI.
+ */
+void ktrepl_dropped(const struct ktrepl_set *set, int nid, unsigned long index)
+{
+	ktrepl_node_count(ktrepl_nodes[nid], KTREPL_STAT_DROP);
+	trace_ktrepl_drop(nid, ktrepl_set_addr(set, index));
+}
+
 /* The image: all of the leaf, as a part of it cannot be another page's. */
 static void ktrepl_set_retire_leaf(struct ktrepl_set *set, int nid,
 				   unsigned long index)
 {
-	unsigned long addr = set->start + (index << PAGE_SHIFT), i, end;
+	unsigned long addr = ktrepl_set_addr(set, index), i, end;
 	unsigned long leaf = ktrepl_leaf_size(addr);
 
 	end = ktrepl_set_index(set, min(ALIGN(addr + 1, leaf), set->end) - 1);
@@ -508,6 +524,7 @@ static void ktrepl_set_retire_leaf(struct ktrepl_set *set, int nid,
 		ktrepl_set_unlist(&set->copy[nid][i]);
 		ktrepl_stat_move(ktrepl_nodes[nid], KTREPL_STAT_RESIDENT,
 				 KTREPL_STAT_RETIRED, PAGE_SIZE);
+		ktrepl_dropped(set, nid, i);
 	}
 }
 
@@ -560,9 +577,12 @@ void ktrepl_set_depopulate(struct ktrepl_set *set, int nid)
 	mutex_unlock(&text_mutex);
 	ktrepl_pt_barrier();
 
-	for (i = 0; i < ktrepl_set_pages(set); i++)
-		if (pages[i])
-			ktrepl_free(ktrepl_nodes[nid], ktrepl_set_stat(set),
-				    pages[i], PAGE_SIZE);
+	for (i = 0; i < ktrepl_set_pages(set); i++) {
+		if (!pages[i])
+			continue;
+		ktrepl_free(ktrepl_nodes[nid], ktrepl_set_stat(set), pages[i],
+			    PAGE_SIZE);
+		ktrepl_dropped(set, nid, i);
+	}
 	kvfree(pages);
 }

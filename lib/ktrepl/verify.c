@@ -18,6 +18,8 @@
 #include <linux/sizes.h>
 #include <linux/string.h>
 
+#include <trace/events/ktrepl.h>
+
 #include "internal.h"
 
 #define KTREPL_REPORT_MAX 16
@@ -110,7 +112,7 @@ static void ktrepl_verify_page(struct ktrepl_set *set, unsigned long index,
 			       struct ktrepl_verify *res, struct seq_file *m,
 			       bool repair)
 {
-	unsigned long addr = set->start + (index << PAGE_SHIFT);
+	unsigned long addr = ktrepl_set_addr(set, index);
 	DECLARE_BITMAP(differ, KTREPL_MAX_NODES);
 	struct page *master;
 	unsigned int nr;
@@ -129,9 +131,11 @@ static void ktrepl_verify_page(struct ktrepl_set *set, unsigned long index,
 	ktrepl_report(set, addr, differ, doubtful, res, m);
 	if (!repair || doubtful)
 		return;
-	for_each_set_bit(nid, differ, KTREPL_MAX_NODES)
+	for_each_set_bit(nid, differ, KTREPL_MAX_NODES) {
 		arch_ktrepl_write(ktrepl_set_copy(set, nid, index), 0,
 				  page_address(master), PAGE_SIZE);
+		trace_ktrepl_heal(nid, addr, KTREPL_HEAL_PAGE);
+	}
 }
 
 /* Patching goes on between one page and the next. */
@@ -163,7 +167,7 @@ static void ktrepl_verify_set(struct ktrepl_set *set, struct ktrepl_verify *res,
 void ktrepl_set_repair(struct ktrepl_set *set, unsigned long index,
 		       unsigned long *differ)
 {
-	unsigned long addr = set->start + (index << PAGE_SHIFT);
+	unsigned long addr = ktrepl_set_addr(set, index);
 	struct ktrepl_verify res = { };
 
 	lockdep_assert_held(&ktrepl_mutex);
@@ -204,4 +208,5 @@ void ktrepl_verify(struct ktrepl_verify *res, struct seq_file *m, bool repair)
 	if (repair)
 		arch_ktrepl_sync();
 	ktrepl_objects_verify(res, m);
+	trace_ktrepl_verify(res->compared, res->different, res->doubtful);
 }

@@ -19,6 +19,8 @@
 
 #include <asm/tlbflush.h>
 
+#include <trace/events/ktrepl.h>
+
 #include "internal.h"
 
 struct ktrepl_window ktrepl_window;
@@ -28,17 +30,19 @@ struct ktrepl_window ktrepl_window;
  * @w:	   the window, neither open nor full
  * @page:  the copy
  * @set:   its set
+ * @nid:   its node
  * @index: its page within its set
  *
  * Context: Process context, ktrepl_mutex held.
  */
 void ktrepl_window_add(struct ktrepl_window *w, struct page *page,
-		       struct ktrepl_set *set, unsigned long index)
+		       struct ktrepl_set *set, int nid, unsigned long index)
 {
 	lockdep_assert_held(&ktrepl_mutex);
 
 	w->pages[w->nr] = page;
 	w->sets[w->nr] = set;
+	w->nids[w->nr] = nid;
 	w->index[w->nr++] = index;
 }
 
@@ -85,6 +89,8 @@ void ktrepl_window_fill(const struct ktrepl_window *w, unsigned int i,
 		memcpy(to + off, from + off, KTREPL_PIECE);
 		arch_ktrepl_unlock(flags);
 	}
+	ktrepl_node_count(ktrepl_nodes[w->nids[i]], KTREPL_STAT_COPY);
+	trace_ktrepl_copy(w->nids[i], ktrepl_set_addr(w->sets[i], w->index[i]));
 }
 
 /**

@@ -44,6 +44,12 @@ static const struct {
 	[KTR_RETIRED]		= { "repli_retired_pages", true, true },
 	[KTR_PAGE_FAILURES]	= { "page_alloc_failures", false, false },
 	[KTR_PGTBL_FAILURES]	= { "pagetbl_alloc_failures", false, false },
+	[KTR_POKES]		= { "pokes", false, false },
+	[KTR_COPIED]		= { "copied_pages", false, false },
+	[KTR_DROPPED]		= { "dropped_pages", false, false },
+	[KTR_FALLBACKS]		= { "fallback_pages", false, false },
+	[KTR_NODE_ROOTS_MADE]	= { "roots_made", false, false },
+	[KTR_NODE_ROOTS_MISSED]	= { "roots_missed", false, false },
 	[KTR_MISSING]		= { "missing_pages", false, false },
 	[KTR_STALE]		= { "stale_pages", false, false },
 };

@@ -38,12 +38,8 @@ static void print_roots(FILE *out, const struct ktr_state *state)
 		  "Root tables that processes on two nodes have for one of them." },
 		{ KTR_ROOTS_READY, "ktrepl_roots_spare", "gauge",
 		  "Root tables that are kept for such processes." },
-		{ KTR_ROOTS_MADE, "ktrepl_roots_made_total", "counter",
-		  "Root tables that processes have got." },
 		{ KTR_ROOTS_RECLAIMED, "ktrepl_roots_reclaimed_total", "counter",
 		  "Root tables that processes have given back." },
-		{ KTR_ROOTS_MISSED, "ktrepl_roots_missed_total", "counter",
-		  "Switches to a process on another node that found no spare root table." },
 		{ KTR_ROOTS_MOVED, "ktrepl_roots_moved_total", "counter",
 		  "Root tables that were led to another node, as the process had moved." },
 	};
@@ -79,12 +75,35 @@ static const struct node_metric node_metrics[] = {
 		{ KTR_PAGE_FAILURES, "page" },
 		{ KTR_PGTBL_FAILURES, "page_table" },
 	}, 2 },
+	{ "ktrepl_pokes_total", "counter",
+	  "Writes to kernel text that have reached a node's copies.", NULL, {
+		{ KTR_POKES, NULL },
+	}, 1 },
+	{ "ktrepl_copied_pages_total", "counter", "Pages that have been copied to a node.", NULL, {
+		{ KTR_COPIED, NULL },
+	}, 1 },
+	{ "ktrepl_dropped_pages_total", "counter", "Copies that a node has lost.", NULL, {
+		{ KTR_DROPPED, NULL },
+	}, 1 },
+	{ "ktrepl_fallback_pages_total", "counter",
+	  "Pages that a node has gone back to the original of.", NULL, {
+		{ KTR_FALLBACKS, NULL },
+	}, 1 },
+	{ "ktrepl_roots_made_total", "counter",
+	  "Root tables that processes have got for a node.", NULL, {
+		{ KTR_NODE_ROOTS_MADE, NULL },
+	}, 1 },
+	{ "ktrepl_roots_missed_total", "counter",
+	  "Switches to a process on a node that found no spare root table.", NULL, {
+		{ KTR_NODE_ROOTS_MISSED, NULL },
+	}, 1 },
 	{ "ktrepl_missing_pages", "gauge",
 	  "Pages that a node goes without a copy of, for lack of memory.", NULL, {
 		{ KTR_MISSING, NULL },
 	}, 1 },
 	{ "ktrepl_stale_pages", "gauge",
-	  "Pages that a node does not use its copy of, as the original has been writable.", NULL, {
+	  "Pages that a node does not use its copy of, as the original has been writable.",
+	  NULL, {
 		{ KTR_STALE, NULL },
 	}, 1 },
 };

@@ -26,6 +26,145 @@ TRACE_EVENT(ktrepl_switch,
 	TP_printk("%s pages=%lu", __entry->on ? "on" : "off", __entry->pages)
 );
 
+DECLARE_EVENT_CLASS(ktrepl_page,
+
+	TP_PROTO(int nid, unsigned long addr),
+
+	TP_ARGS(nid, addr),
+
+	TP_STRUCT__entry(
+		__field(int, nid)
+		__field(unsigned long, addr)
+	),
+
+	TP_fast_assign(
+		__entry->nid = nid;
+		__entry->addr = addr;
+	),
+
+	TP_printk("nid=%d addr=%lx", __entry->nid, __entry->addr)
+);
+
+/* A copy of the page at @addr has been filled on node @nid. */
+DEFINE_EVENT(ktrepl_page, ktrepl_copy,
+	TP_PROTO(int nid, unsigned long addr),
+	TP_ARGS(nid, addr)
+);
+
+/* Node @nid has lost its copy of the page at @addr. */
+DEFINE_EVENT(ktrepl_page, ktrepl_drop,
+	TP_PROTO(int nid, unsigned long addr),
+	TP_ARGS(nid, addr)
+);
+
+/*
+ * Node @nid, which has a copy of the page at @addr, maps the original: it has
+ * been made writable, or all nodes are to start again.
+ */
+DEFINE_EVENT(ktrepl_page, ktrepl_fallback,
+	TP_PROTO(int nid, unsigned long addr),
+	TP_ARGS(nid, addr)
+);
+
+/* The original and its copies have been written. */
+TRACE_EVENT(ktrepl_poke,
+
+	TP_PROTO(unsigned long addr, unsigned int len, unsigned int copies),
+
+	TP_ARGS(addr, len, copies),
+
+	TP_STRUCT__entry(
+		__field(unsigned long, addr)
+		__field(unsigned int, len)
+		__field(unsigned int, copies)
+	),
+
+	TP_fast_assign(
+		__entry->addr = addr;
+		__entry->len = len;
+		__entry->copies = copies;
+	),
+
+	TP_printk("addr=%lx (%pS) len=%u copies=%u", __entry->addr,
+		  (void *)__entry->addr, __entry->len, __entry->copies)
+);
+
+#define KTREPL_HEALS						\
+	EM(KTREPL_HEAL_POKE,	"written again")		\
+	EM(KTREPL_HEAL_PAGE,	"page written")			\
+	EM(KTREPL_HEAL_RETIRE,	"memory taken out of use")	\
+	EMe(KTREPL_HEAL_GIVE_UP, "node given up")
+
+#ifndef _TRACE_KTREPL_ENUM
+#define _TRACE_KTREPL_ENUM
+
+/* What has been done about a copy that differed from its original. */
+#undef EM
+#undef EMe
+#define EM(a, b)	a,
+#define EMe(a, b)	a
+enum ktrepl_heal_step { KTREPL_HEALS };
+
+#endif
+
+#undef EM
+#undef EMe
+#define EM(a, b)	TRACE_DEFINE_ENUM(a);
+#define EMe(a, b)	TRACE_DEFINE_ENUM(a);
+KTREPL_HEALS
+
+#undef EM
+#undef EMe
+#define EM(a, b)	{ a, b },
+#define EMe(a, b)	{ a, b }
+
+/* The copy on node @nid differed from the original at @addr. */
+TRACE_EVENT(ktrepl_heal,
+
+	TP_PROTO(int nid, unsigned long addr, enum ktrepl_heal_step done),
+
+	TP_ARGS(nid, addr, done),
+
+	TP_STRUCT__entry(
+		__field(int, nid)
+		__field(unsigned long, addr)
+		__field(int, done)
+	),
+
+	TP_fast_assign(
+		__entry->nid = nid;
+		__entry->addr = addr;
+		__entry->done = done;
+	),
+
+	TP_printk("nid=%d addr=%lx %s", __entry->nid, __entry->addr,
+		  __print_symbolic(__entry->done, KTREPL_HEALS))
+);
+
+/* All copies have been compared with their originals. */
+TRACE_EVENT(ktrepl_verify,
+
+	TP_PROTO(unsigned long compared, unsigned long different,
+		 unsigned long doubtful),
+
+	TP_ARGS(compared, different, doubtful),
+
+	TP_STRUCT__entry(
+		__field(unsigned long, compared)
+		__field(unsigned long, different)
+		__field(unsigned long, doubtful)
+	),
+
+	TP_fast_assign(
+		__entry->compared = compared;
+		__entry->different = different;
+		__entry->doubtful = doubtful;
+	),
+
+	TP_printk("compared=%lu different=%lu doubtful=%lu",
+		  __entry->compared, __entry->different, __entry->doubtful)
+);
+
 TRACE_EVENT(ktrepl_alloc_fail,
 
 	TP_PROTO(int nid, size_t size),

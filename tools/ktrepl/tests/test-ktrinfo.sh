@@ -340,9 +340,11 @@ awk 'BEGIN {
 	      "repli_object_pages repli_pgtbls repli_spare_pages " \
 	      "repli_retired_pages " \
 	      "page_alloc_failures pagetbl_alloc_failures " \
+	      "pokes copied_pages dropped_pages fallback_pages " \
+	      "roots_made roots_missed " \
 	      "missing_pages stale_pages", s)
 	for (n = 0; n < 4096; n++)
-		for (i = 1; i <= 11; i++)
+		for (i = 1; i <= 17; i++)
 			print "node", n, s[i], i < 3 ? "18446744073709551" : 0
 }' >"$tmp/spoilt/stats"
 awk 'BEGIN {
