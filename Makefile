@@ -4,7 +4,7 @@ export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOB
 
 .PHONY: help setup image run shell kunit suites stress power shortage roots debian static models
 .PHONY: check check-all again releases bisect-check trixie latency clean
-.PHONY: bench bench-gate bench-history locality loops report
+.PHONY: bench bench-gate bench-history locality loops report profile
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -42,6 +42,8 @@ help:
 	@echo 'make report    build/report.html: locality, cost, bounds of the gain, memory, page'
 	@echo '               faults, as plots and numbers, of what is in build/; makes locality if'
 	@echo '               it is not there, and with ALL=1 all that is not: most of an hour'
+	@echo 'make profile   faults and utilisation of processes by node, replication off and on;'
+	@echo '               what sampling them costs, in instructions'
 	@echo 'make latency   longest sections with interrupts off, or text_mutex held, in instructions'
 	@echo 'make clean     remove build/'
 	@echo
@@ -136,6 +138,10 @@ bench-gate: image
 bench-history:
 	@scripts/install python3-matplotlib
 	@scripts/bench-counts/history
+
+profile: image
+	@scripts/install python3-matplotlib
+	@scripts/profile
 
 locality: image
 	@scripts/install python3-matplotlib

@@ -177,18 +177,19 @@ static void map_memory(void)
 	memory = p;
 }
 
-static void report(const struct rusage *before)
+static void report(const struct rusage *before, u64 start)
 {
+	u64 elapsed = now_ns() - start;
 	struct rusage after;
 
 	getrusage(RUSAGE_SELF, &after);
-	printf("pid %d minor %ld major %ld user_ms %lld system_ms %lld\n", getpid(),
+	printf("pid %d minor %ld major %ld user_ms %lld system_ms %lld elapsed_ns %llu\n", getpid(),
 	       after.ru_minflt - before->ru_minflt,
 	       after.ru_majflt - before->ru_majflt,
 	       (after.ru_utime.tv_sec - before->ru_utime.tv_sec) * 1000LL +
 	       (after.ru_utime.tv_usec - before->ru_utime.tv_usec) / 1000,
 	       (after.ru_stime.tv_sec - before->ru_stime.tv_sec) * 1000LL +
-	       (after.ru_stime.tv_usec - before->ru_stime.tv_usec) / 1000);
+	       (after.ru_stime.tv_usec - before->ru_stime.tv_usec) / 1000, elapsed);
 }
 
 /* === Main ================================================================ */
@@ -278,6 +279,7 @@ int main(int argc, char **argv)
 	struct sigaction action = { .sa_handler = on_signal };
 	struct worker *worker;
 	struct rusage before;
+	u64 start;
 	int err;
 
 	progname_set("ktwork");
@@ -292,10 +294,11 @@ int main(int argc, char **argv)
 	if (!unregistered)
 		registration('R');
 	getrusage(RUSAGE_SELF, &before);
+	start = now_ns();
 	work_all(worker);
 	if (!unregistered)
 		registration('U');
-	report(&before);
+	report(&before, start);
 	free(worker);
 	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
 }
