@@ -773,8 +773,8 @@ static int __init profile_alloc_memory(void)
 {
 	guard(mutex)(&profile_mutex);
 	profile_nodes = kcalloc(nr_node_ids, sizeof(*profile_nodes), GFP_KERNEL);
-	profile_wq = alloc_workqueue("ktrepl_profile", WQ_UNBOUND | WQ_FREEZABLE,
-				     1);
+	profile_wq = alloc_workqueue("ktrepl_profile", WQ_UNBOUND | WQ_FREEZABLE |
+				     WQ_HIGHPRI, 1);
 	if (!profile_nodes || !profile_wq || !profile_make_room(16))
 		return -ENOMEM;
 	profile_ring = profile_ring_alloc(profile_records);
