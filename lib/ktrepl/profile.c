@@ -45,7 +45,7 @@
 /* A jiffy is the shortest delay of a work item. */
 #define PROFILE_RATE_MAX	min(1000, HZ)
 #define PROFILE_RECORDS_MIN	16
-#define PROFILE_RECORDS_MAX	(1 << 20)
+#define PROFILE_RECORDS_MAX	1048576
 
 struct profile_counts {
 	u64 minor, major, user_ns, system_ns;

@@ -160,7 +160,7 @@ static void touch(int pages)
 
 	madvise(p, pages * page_size, MADV_NOHUGEPAGE);
 	for (i = 0; i < pages; i++)
-		((volatile char *)p)[i * page_size] = 1;
+		__atomic_store_n(&p[i * page_size], 1, __ATOMIC_RELAXED);
 	munmap(p, pages * page_size);
 }
 

@@ -84,32 +84,46 @@ static double share(u64 ns, u64 interval_ns)
 	return interval_ns ? (double)ns / interval_ns : 0;
 }
 
+#define NR_COLUMNS 9
+
+static const char * const column[NR_COLUMNS] = {
+	"number", "time_ns", "interval_ns", "node", "threads", "minor", "major",
+	"user_ns", "system_ns",
+};
+
 static void write_head(void)
 {
-	if (format == FORMAT_CSV)
-		fputs("number,time_ns,interval_ns,node,threads,minor,major,user_ns,system_ns,utilisation\n",
-		      output);
-	else if (format == FORMAT_JSON)
+	int i;
+
+	if (format == FORMAT_JSON)
 		fputs("{\n  \"records\": [", output);
+	if (format != FORMAT_CSV)
+		return;
+	for (i = 0; i < NR_COLUMNS; i++)
+		fprintf(output, "%s,", column[i]);
+	fputs("utilisation\n", output);
 }
 
 static void write_record(const struct ktrepl_profile_record *r)
 {
-	static const char * const layout[] = {
-		[FORMAT_CSV] =
-			"%llu,%llu,%llu,%u,%u,%llu,%llu,%llu,%llu,%.4f\n",
-		[FORMAT_JSON] =
-			"\n    { \"number\": %llu, \"time_ns\": %llu, \"interval_ns\": %llu,"
-			" \"node\": %u, \"threads\": %u, \"minor\": %llu, \"major\": %llu,"
-			" \"user_ns\": %llu, \"system_ns\": %llu, \"utilisation\": %.4f }",
+	const u64 value[NR_COLUMNS] = {
+		r->number, r->time_ns, r->interval_ns, r->node, r->threads,
+		r->minor, r->major, r->user_ns, r->system_ns,
 	};
+	double utilisation = share(r->user_ns + r->system_ns, r->interval_ns);
+	int i;
 
-	if (format == FORMAT_JSON && records)
-		fputc(',', output);
-	fprintf(output, layout[format], (u64)r->number, (u64)r->time_ns,
-		(u64)r->interval_ns, r->node, r->threads, (u64)r->minor,
-		(u64)r->major, (u64)r->user_ns, (u64)r->system_ns,
-		share(r->user_ns + r->system_ns, r->interval_ns));
+	if (format == FORMAT_JSON)
+		fputs(records ? ",\n    { " : "\n    { ", output);
+	for (i = 0; i < NR_COLUMNS; i++) {
+		if (format == FORMAT_JSON)
+			fprintf(output, "\"%s\": ", column[i]);
+		fprintf(output, format == FORMAT_JSON ? "%llu, " : "%llu,", value[i]);
+	}
+	if (format == FORMAT_JSON)
+		fprintf(output, "\"utilisation\": %.4f }", utilisation);
+	else
+		fprintf(output, "%.4f\n", utilisation);
 }
 
 static void write_tail(const struct ring *ring)
@@ -178,8 +192,9 @@ static void show_table(const struct ring *ring)
 
 	if (isatty(STDOUT_FILENO))
 		fputs("\033[H\033[2J", stdout);
-	printf("%u processes, %u samples a second; %llu samples seen, %llu records lost, %llu samples missed\n",
-	       h->tasks, h->rate, samples, ring->lost, (u64)h->missed);
+	printf("%u processes, %u samples a second; ", h->tasks, h->rate);
+	printf("%llu samples seen, %llu records lost, %llu samples missed\n",
+	       samples, ring->lost, (u64)h->missed);
 	printf("%-5s %8s %12s %12s %7s %7s %7s %14s %14s\n", "node", "threads",
 	       "minor/s", "major/s", "user %", "sys %", "util %", "minor", "major");
 	for (i = 0; i < nr_rows; i++) {

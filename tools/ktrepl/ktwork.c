@@ -30,7 +30,7 @@ static bool local, fresh, pinned, unregistered;
 static u64 seed = 1;
 static const char *status_path = PROFILE_STATUS;
 
-static volatile char *memory;
+static char *memory;
 static size_t page, pages;
 static bool stopped;
 
@@ -106,12 +106,13 @@ static void touch(struct worker *w)
 	u64 i, n = touches ? touches : w->pages;
 
 	for (i = 0; i < n && !__atomic_load_n(&stopped, __ATOMIC_RELAXED); i++)
-		memory[(w->first + (touches ? next_page(w) : i)) * page] = i;
+		__atomic_store_n(&memory[(w->first + (touches ? next_page(w) : i)) * page],
+				 i, __ATOMIC_RELAXED);
 }
 
 static void forget(struct worker *w)
 {
-	if (madvise((char *)memory + w->first * page, w->pages * page,
+	if (madvise(memory + w->first * page, w->pages * page,
 		    MADV_DONTNEED))
 		die(EXIT_FAILED, "madvise: %s", strerror(errno));
 }

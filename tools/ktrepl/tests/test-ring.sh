@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh disable=SC2154,SC2034,SC2016
 # Sourced by run: the cases of ktmon, ktmon-plot and ktwork, on made-up rings.
 
 ring()
@@ -89,7 +89,7 @@ cp "$bin/ktmon" "$here/../ktmon-plot" "$tmp/bin/"
 "$tmp/bin/ktmon" -D "$tmp/ring" -a -d 0 -o "$tmp/csv2" --plot="$tmp/plot.svg" \
 	>"$tmp/out" 2>"$tmp/err"
 status=$?
-if [ $plots = yes ]; then
+if [ "$plots" = yes ]; then
 	expect "ktmon --plot" 0 "^all " ""
 	hold "ktmon --plot: a plot" grep -q "<svg" "$tmp/plot.svg"
 	hold "ktmon --plot: CSV as well" grep -q "^999," "$tmp/csv2"
