@@ -22,6 +22,7 @@
  */
 
 #include <linux/cache.h>
+#include <linux/export.h>
 #include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/moduleparam.h>
@@ -45,6 +46,7 @@ notrace bool ktrepl_mutant(const char *name)
 {
 	return !strcmp(ktrepl_mutant_name, name);
 }
+EXPORT_SYMBOL_GPL(ktrepl_mutant);
 
 static int __init ktrepl_mutant_check(void)
 {
