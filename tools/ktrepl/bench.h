@@ -3,12 +3,12 @@
 #ifndef KTREPL_TOOLS_BENCH_H
 #define KTREPL_TOOLS_BENCH_H
 
+#include "calls.h"
 #include "common.h"
 
 extern int bench_cpu;		/* the one that calls are made on */
 extern int bench_away;		/* after away_start(): one of another node */
 
-void must(bool ok, const char *what);
 bool away_start(void);
 
 /* Have what needs memory for code get it on another node, and wait for copies. */

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "calls.h"
 #include "common.h"
 #include "iface.h"
 #include "kmod.h"
@@ -53,12 +54,6 @@ static bool json, cold;
 
 int bench_cpu;
 
-void must(bool ok, const char *what)
-{
-	if (!ok)
-		die(EXIT_FAILED, "%s: %s", what, strerror(errno));
-}
-
 /* === Calls =============================================================== */
 
 static void empty_call(void)
@@ -71,29 +66,6 @@ static void getppid_call(void)
 	syscall(SYS_getppid);
 }
 
-static void open_call(void)
-{
-	int fd = open("/dev/null", O_RDONLY);
-
-	must(fd >= 0 && !close(fd), "/dev/null");
-}
-
-static void on_usr1(int sig)
-{
-	(void)sig;
-}
-
-static bool kill_start(void)
-{
-	signal(SIGUSR1, on_usr1);
-	return true;
-}
-
-static void kill_call(void)
-{
-	kill(getpid(), SIGUSR1);
-}
-
 static void mmap_call(void)
 {
 	char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
@@ -102,23 +74,6 @@ static void mmap_call(void)
 	must(p != MAP_FAILED, "mmap");
 	__atomic_store_n(p, 1, __ATOMIC_RELAXED);
 	munmap(p, 4096);
-}
-
-/* As RedHawk has measured it; each page is touched. */
-#define ZERO_PAGES	1024
-
-static void zero_call(void)
-{
-	size_t page = sysconf(_SC_PAGESIZE), i;
-	int fd = open("/dev/zero", O_RDWR);
-	char *p = mmap(NULL, ZERO_PAGES * page, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE, fd, 0);
-
-	must(fd >= 0 && p != MAP_FAILED, "/dev/zero");
-	for (i = 0; i < ZERO_PAGES; i++)
-		__atomic_store_n(p + i * page, 1, __ATOMIC_RELAXED);
-	munmap(p, ZERO_PAGES * page);
-	close(fd);
 }
 
 /* One page further at each call; the page tables are there already. */
@@ -157,26 +112,6 @@ static void fault_call(void)
 static void fault_stop(void)
 {
 	munmap(fault_area, fault_size);
-}
-
-static void wait_for(pid_t pid)
-{
-	int status;
-
-	must(pid > 0, "fork");
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (status)
-		die(EXIT_FAILED, "a child failed with status %d", status);
-}
-
-static void fork_call(void)
-{
-	pid_t pid = fork();
-
-	if (!pid)
-		_exit(0);
-	wait_for(pid);
 }
 
 static void exec_call(void)
