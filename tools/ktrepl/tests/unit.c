@@ -5,9 +5,12 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/perf_event.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../ab.h"
 #include "../common.h"
 #include "../iface.h"
 #include "../kmod.h"
@@ -223,6 +226,108 @@ static void test_modules(void)
 	kmods_free(&list);
 }
 
+static bool near(double a, double b)
+{
+	return fabs(a - b) < 1e-6;
+}
+
+/* From the table of binomial probabilities with p = 1/2. */
+static void test_ab_interval(void)
+{
+	double v[] = { 9, 1, 8, 2, 7, 3, 6, 4, 5 };
+	double three[] = { 3, 1, 2 };
+	struct ab_interval i;
+
+	check(near(ab_order_confidence(6, 1), 0.96875));
+	check(near(ab_order_confidence(9, 2), 0.9609375));
+	check(near(ab_order_confidence(12, 3), 0.9614258));
+	check(near(ab_order_confidence(20, 6), 0.9586105));
+	check(near(ab_order_confidence(1, 1), 0));
+	i = ab_interval(v, 9, 0.95);
+	check(near(i.low, 2) && near(i.median, 5) && near(i.high, 8) &&
+	      near(i.confidence, 0.9609375));
+	i = ab_interval(three, 3, 0.95);
+	check(near(i.low, 1) && near(i.high, 3) && near(i.confidence, 0.75));
+}
+
+static enum ab_verdict judge(double low, double median, double high)
+{
+	struct ab_interval effect = { low, median, high, 0.95 };
+
+	return ab_judge(&effect, 0.01);
+}
+
+static void test_ab_verdict(void)
+{
+	struct ab_interval noisy = { -0.06, -0.02, 0.02, 0.96 };
+
+	check(judge(-0.05, -0.04, -0.03) == AB_HELPS);
+	check(judge(0.03, 0.04, 0.05) == AB_HURTS);
+	check(judge(-0.01, 0, 0.01) == AB_NO_EFFECT);
+	check(judge(-0.009, -0.008, -0.007) == AB_NO_EFFECT);
+	check(judge(-0.05, -0.02, 0.01) == AB_NOISY);
+	check(judge(-0.05, -0.005, -0.001) == AB_NOISY);
+	check(judge(-0.02, 0, 0.02) == AB_NOISY);
+	/* Twice the distance to zero: four times the rounds. */
+	check(ab_rounds_needed(&noisy, 12, 0.01, 0.95) == 48);
+	noisy.median = -0.01;
+	check(!ab_rounds_needed(&noisy, 12, 0.01, 0.95));
+}
+
+/* A steady drift, and one of 10 % on top where replication is on. */
+static void test_ab_drift(void)
+{
+	struct ab_slot slot[24] = { 0 };
+	struct ab_run ab = { .slot = slot, .nr = 24 };
+	size_t i;
+
+	for (i = 0; i < 24; i++) {
+		slot[i].on = ab_slot_is_on(i);
+		slot[i].median = 1000 + 10 * i;
+	}
+	check(ab_evaluate(&ab, 0.01, 0.95).verdict == AB_NO_EFFECT);
+	check(near(ab_evaluate(&ab, 0.01, 0.95).effect.median, 0));
+	for (i = 0; i < 24; i++)
+		slot[i].median *= slot[i].on ? 1.1 : 1;
+	check(near(ab_evaluate(&ab, 0.01, 0.95).effect.median, 0.1));
+	check(ab_evaluate(&ab, 0.01, 0.95).verdict == AB_HURTS);
+}
+
+static void test_ab_ibs(void)
+{
+	struct {
+		struct perf_event_header header;
+		unsigned int size, caps;
+		struct ab_ibs ibs;
+		u64 more;
+	} sample = {
+		.header = { .type = PERF_RECORD_SAMPLE, .size = sizeof(sample) },
+		.size = 4 + 3 * 8,
+		.ibs = { 0x041e012c00000000ULL, 0xffffffff81000000ULL, 0x1234 },
+	};
+	struct ab_ibs ibs;
+
+	check(ab_ibs_parse(&sample, sizeof(sample), &ibs) && ibs.physical == 0x1234);
+	check(ab_ibs_is_fill(&ibs) && ab_ibs_latency(&ibs) == 300);
+	check(!ab_ibs_parse(&sample, 39, &ibs));
+	sample.size = 20;
+	check(!ab_ibs_parse(&sample, sizeof(sample), &ibs));
+	sample.header.type = PERF_RECORD_LOST;
+	check(!ab_ibs_parse(&sample, sizeof(sample), &ibs));
+	ibs.linear = 0x401000;
+	check(!ab_ibs_is_fill(&ibs));
+}
+
+static void test_ab_events(void)
+{
+	check(ab_events_known(AB_INTEL, "GenuineIntel-6-8f-8"));
+	check(ab_events_known(AB_INTEL, "GenuineIntel-6-55-7"));
+	check(!ab_events_known(AB_INTEL, "GenuineIntel-6-55-4"));
+	check(ab_events_known(AB_AMD, "AuthenticAMD-1a-2-1"));
+	check(!ab_events_known(AB_AMD, "AuthenticAMD-f-6b-1"));
+	check(!ab_events_known(AB_ARM64, "arm64"));
+}
+
 int main(void)
 {
 	progname_set("unit");
@@ -232,6 +337,11 @@ int main(void)
 	test_words();
 	test_kmsg();
 	test_random();
+	test_ab_interval();
+	test_ab_verdict();
+	test_ab_drift();
+	test_ab_ibs();
+	test_ab_events();
 	if (getenv("KTREPL_SYSFS"))
 		test_machine();
 	if (getenv("KTREPL_MODULES"))
