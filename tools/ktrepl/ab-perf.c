@@ -43,6 +43,7 @@ struct model {
 	[AB_ALL] = { "OCR.DEMAND_CODE_RD.L3_MISS", 0x12a, 0x3fbfc00004 }, \
 	[AB_LOCAL] = { "OCR.DEMAND_CODE_RD.LOCAL_DRAM", 0x12a, 0x104000004 }, \
 }
+
 #define IC_FILL { \
 	/* amdzen1 to amdzen4: cache.json; amdzen5: inst-cache.json */ \
 	[AB_ALL] = { "ic_cache_fill_sys", 0x83, 0 }, \
@@ -265,13 +266,14 @@ static u64 counter_read(int fd)
 /* === AMD's samples of fetches ============================================ */
 
 /* Bits of IbsFetchCtl: arch/x86/include/asm/amd-ibs.h. */
+#define IBS_BIT(n)		((u64)1 << (n))
 #define IBS_LATENCY_SHIFT	32
-#define IBS_VALID		(1ULL << 49)
-#define IBS_COMPLETE		(1ULL << 50)
-#define IBS_MISS		(1ULL << 51)
-#define IBS_PHYSICAL_VALID	(1ULL << 52)
-#define IBS_RANDOM		(1ULL << 57)
-#define IBS_L2_MISS		(1ULL << 58)
+#define IBS_VALID		IBS_BIT(49)
+#define IBS_COMPLETE		IBS_BIT(50)
+#define IBS_MISS		IBS_BIT(51)
+#define IBS_PHYSICAL_VALID	IBS_BIT(52)
+#define IBS_RANDOM		IBS_BIT(57)
+#define IBS_L2_MISS		IBS_BIT(58)
 #define IBS_FILL		(IBS_VALID | IBS_COMPLETE | IBS_MISS | IBS_PHYSICAL_VALID | \
 				 IBS_L2_MISS)
 #define IBS_PERIOD		16000
@@ -494,7 +496,7 @@ void ab_perf_stop(struct ab_slot *slot)
 /* === What it says ======================================================== */
 
 #define LEAST_LINES	100
-/* What the model of scripts/locality has a remote line cost more than a local one. */
+/* An assumption: what a remote line costs more than a local one. */
 #define REMOTE_NS	80
 
 static void share_ibs(const struct ab_run *run, const struct ab_slot *slot,
@@ -571,7 +573,7 @@ static double remote_part(const struct ab_share *share)
 	return part < 1 ? part : 1;
 }
 
-/* Too few lines for the verdict's threshold to be reached, or to matter. */
+/* If all of them became local, less than 1 % of the time would be saved. */
 static bool hardly_any(const struct ab_share *off)
 {
 	return off->lines_per_ms * remote_part(off) * REMOTE_NS < 1e6 / 100;

@@ -19,6 +19,7 @@
 #include "ab.h"
 
 #define MAX_ROUNDS_NEEDED	10000
+#define EPSILON			0.000000001
 
 const char *ab_verdict_name(enum ab_verdict verdict)
 {
@@ -64,7 +65,7 @@ double ab_order_confidence(size_t n, size_t k)
 /* Rounding of lgamma() must not cost a round. */
 static bool reaches(size_t n, size_t k, double confidence)
 {
-	return ab_order_confidence(n, k) >= confidence - 1e-9;
+	return ab_order_confidence(n, k) >= confidence - EPSILON;
 }
 
 struct ab_interval ab_interval(double *v, size_t n, double confidence)

@@ -291,6 +291,7 @@ void ab_stream_read(const char *path, struct ab_run *run)
 	}
 	free(text);
 	if (!run->cpu_model || !run->load || !run->nr || run->nr % AB_SLOTS)
-		die(EXIT_FAILED, "%s: not a whole recording: expected vendor, load and four slots a round",
+		die(EXIT_FAILED,
+		    "%s: not a whole recording: expected vendor, load and four slots a round",
 		    path);
 }

@@ -90,8 +90,8 @@ static void check_signal(void)
 
 	if (!sig)
 		return;
-	say_error("stopped by signal %d: replication is as it was found", sig);
 	restore();
+	say_error("stopped by signal %d: replication is as it was found", sig);
 	signal(sig, SIG_DFL);
 	raise(sig);
 }
@@ -212,7 +212,8 @@ static void require_local_text(void)
 	}
 	ktr_free_where(&where);
 	if (text != run.nid)
-		die(EXIT_UNAVAILABLE, "replication is on, but CPU %d of node %d executes text of node %d",
+		die(EXIT_UNAVAILABLE,
+		    "CPU %d of node %d executes text of node %d while replication is on",
 		    run.cpu, run.nid, text);
 }
 
@@ -327,7 +328,7 @@ static void print_verdict(const struct ab_result *r)
 		printf("verdict: too noisy to say: about %llu rounds may be enough\n",
 		       r->rounds_needed);
 	else
-		printf("verdict: too noisy to say: more rounds will hardly do; quieten the machine\n");
+		printf("verdict: too noisy to say: more rounds will hardly do\n");
 }
 
 static void print_share(const char *name, const struct ab_share *s)

@@ -25,6 +25,7 @@ hold "ab amd: on" grep -q "on   12 of 240 remote (5.0 %).*latency 300 cycles" "$
 hold "ab amd: evidence" grep -q "IBS fetch samples: supports the verdict" "$tmp/out"
 plain ktrepl-ab --replay="$here/ab/arm64.stream" --expect=no-effect
 expect "ab arm64" 0 "off  216 of 240 remote (90.0 %)" ""
+hold "ab arm64: evidence" grep -q "ll_cache_miss_rd: supports the verdict" "$tmp/out"
 plain ktrepl-ab --replay="$here/ab/intel.stream" --expect=hurts
 expect "ab: another verdict" 1 - "the verdict is helps, not hurts"
 plain ktrepl-ab --replay="$here/ab/intel.stream" --json

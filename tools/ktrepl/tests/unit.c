@@ -228,7 +228,7 @@ static void test_modules(void)
 
 static bool near(double a, double b)
 {
-	return fabs(a - b) < 1e-6;
+	return fabs(a - b) * 1000000 < 1;
 }
 
 /* From the table of binomial probabilities with p = 1/2. */
