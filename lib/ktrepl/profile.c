@@ -234,31 +234,40 @@ static int profile_node_of(struct task_struct *task)
 
 /*
  * The process's threads, as far as there is room for them in profile_tasks[], and
- * what its dead ones did. A thread is in one or the other. Returns how many threads
- * there are. The caller is in an RCU read-side critical section.
+ * what its dead ones did.  Returns how many threads there are.
+ */
+static unsigned int profile_walk_threads(struct signal_struct *sig,
+					 struct profile_counts *dead)
+{
+	struct task_struct *task;
+	unsigned int n = 0;
+
+	*dead = profile_raw_of_dead(sig);
+	list_for_each_entry_rcu(task, &sig->thread_head, thread_node) {
+		if (n < profile_tasks_size)
+			profile_tasks[n] = task;
+		n++;
+	}
+	return n;
+}
+
+/*
+ * The same at one moment: a thread is listed or dead, not both.  Without the lock at
+ * first, then with it, as thread_group_cputime().  The caller is in an RCU read-side
+ * critical section.
  */
 static unsigned int profile_list_threads(struct signal_struct *sig,
 					 struct profile_counts *dead)
 {
-	int seq, next = 0;
-	struct task_struct *task;
+	unsigned int seq = read_seqbegin(&sig->stats_lock);
+	unsigned int n = profile_walk_threads(sig, dead);
 	unsigned long flags;
-	unsigned int n;
 
-	/* As thread_group_cputime(): without the lock at first, then with it. */
-	do {
-		seq = next;
-		flags = read_seqbegin_or_lock_irqsave(&sig->stats_lock, &seq);
-		*dead = profile_raw_of_dead(sig);
-		n = 0;
-		list_for_each_entry_rcu(task, &sig->thread_head, thread_node) {
-			if (n < profile_tasks_size)
-				profile_tasks[n] = task;
-			n++;
-		}
-		next = 1;
-	} while (need_seqretry(&sig->stats_lock, seq));
-	done_seqretry_irqrestore(&sig->stats_lock, seq, flags);
+	if (!read_seqretry(&sig->stats_lock, seq))
+		return n;
+	read_seqlock_excl_irqsave(&sig->stats_lock, flags);
+	n = profile_walk_threads(sig, dead);
+	read_sequnlock_excl_irqrestore(&sig->stats_lock, flags);
 	return n;
 }
 
