@@ -149,7 +149,8 @@ struct ab_result ab_evaluate(const struct ab_run *run, double threshold, double 
 	for (i = 0; i < rounds; i++)
 		v[i] = round_effect(run->slot + i * AB_SLOTS);
 	r.effect = ab_interval(v, rounds, confidence);
-	r.verdict = ab_judge(&r.effect, threshold);
+	/* A few rounds that agree by chance are no verdict. */
+	r.verdict = reaches(rounds, 1, confidence) ? ab_judge(&r.effect, threshold) : AB_NOISY;
 	if (r.verdict == AB_NOISY)
 		r.rounds_needed = ab_rounds_needed(&r.effect, rounds, threshold, confidence);
 	free(v);

@@ -291,6 +291,10 @@ static void test_ab_drift(void)
 		slot[i].median *= slot[i].on ? 1.1 : 1;
 	check(near(ab_evaluate(&ab, 0.01, 0.95).effect.median, 0.1));
 	check(ab_evaluate(&ab, 0.01, 0.95).verdict == AB_HURTS);
+	ab.nr = 12;
+	check(ab_evaluate(&ab, 0.01, 0.75).verdict == AB_HURTS);
+	check(ab_evaluate(&ab, 0.01, 0.95).verdict == AB_NOISY);
+	check(ab_evaluate(&ab, 0.01, 0.95).rounds_needed == 6);
 }
 
 static void test_ab_ibs(void)
