@@ -35,7 +35,7 @@ while read -r line; do
 	esac
 done <"$tmp/unit"
 
-for p in ktrepl-stress ktrepl-roots ktrepl-faults ktrepl-bench; do
+for p in ktmon ktwork ktrepl-stress ktrepl-roots ktrepl-faults ktrepl-bench; do
 	plain $p --help
 	expect "$p --help" 0 "^Exit status: 0" ""
 	plain $p --version

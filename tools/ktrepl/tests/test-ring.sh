@@ -7,16 +7,6 @@ ring()
 	python3 "$here/make-ring.py" "$tmp/ring" "$@"
 }
 
-for p in ktmon ktwork; do
-	plain $p --help
-	expect "$p --help" 0 "^Exit status: 0" ""
-	plain $p --version
-	expect "$p --version" 0 "^$p (ktrepl tools)" ""
-	plain $p --bogus
-	expect "$p --bogus" 2 "" "Try '$p --help'"
-	plain $p extra
-	expect "$p extra" 2 "" "'extra'"
-done
 for o in "-d x" "-d -1" "-d nan" "-n 0" "-n x" "-i 0" "-c -j" "--plot=x.txt" \
 	"-j --plot=x.svg" "-c --plot=x.svg"; do
 	# shellcheck disable=SC2086
