@@ -387,8 +387,8 @@ def memory(build):
 
 
 FAULT_COLUMNS = ("time_ns", "node", "minor", "major", "utilisation")
-# The command on a machine that runs the profiler.
-FAULT_COMMAND = "ktmon --csv --output=build/profile/NAME.csv"
+# On another machine: ktmon --csv --output=build/profile/NAME/STUDY.csv
+FAULT_COMMAND = "make profile ARCH="
 
 
 def read_records(text):
@@ -437,11 +437,12 @@ def fault_figure(source, place, kind):
 def faults(build):
     """Page faults over time."""
     section = Section("faults", "Page faults over time", "As the profiler counts them, sample by sample, on each node.")
-    for path in sorted((build.root / "profile").glob("*.csv")):
-        source = build.read(path, FAULT_COMMAND.replace("NAME", path.stem), path.stem, read_records)
+    for path in sorted((build.root / "profile").glob("*/*.csv")):
+        machine = path.parent.name
+        source = build.read(path, FAULT_COMMAND + machine, f"{machine}, {path.stem}", read_records)
         section.figures += [fault_figure(source, 1, "minor"), fault_figure(source, 2, "major")]
     if not section.figures:
-        section.missing.append(FAULT_COMMAND)
+        section.missing.append(FAULT_COMMAND + ARCHES[0])
     return section
 
 

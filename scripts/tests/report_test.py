@@ -117,7 +117,7 @@ class Report(unittest.TestCase):
         self.put("locality/arm64-slim-4n8c-cold/locality.json", locality())
         self.put("loops/x86_64-run-2n4c/loops.json", loops())
         self.put("memory/x86_64-run-4n8c/memory-4n8c.log", memory())
-        self.put("profile/busy.csv", records())
+        self.put("profile/x86_64/busy.csv", records())
         for name, n in (("none", 1000), ("off", 1010), ("on", 1050)):
             self.put(f"bench/x86_64/{name}.json", calls(empty=6, open=n, fork=n))
         for nodes in (2, 4, 8):
@@ -209,7 +209,7 @@ class Report(unittest.TestCase):
         self.assertNotIn('id="summary"', page.text)
         for name, command in (("locality", "make locality"), ("cost", "make bench ARCH=x86_64"),
                               ("poke", "make bench ARCH=arm64"), ("bounds", "make loops"),
-                              ("memory", "scripts/run memory"), ("faults", "ktmon --csv")):
+                              ("memory", "scripts/run memory"), ("faults", "make profile ARCH=x86_64")):
             self.assertRegex(self.section(page, name), f"No data yet: <code>[^<]*{command}")
 
     def test_part(self):
@@ -238,7 +238,7 @@ class Report(unittest.TestCase):
         for text, trouble in (("time_ns,node\n", "expected columns time_ns"),
                               (records().split("\n", 1)[0], "there are no records"),
                               (records() + "4,x\n", "line 6: expected numbers")):
-            self.put("profile/busy.csv", text)
+            self.put("profile/x86_64/busy.csv", text)
             status, _, errors = self.run_it()
             self.assertEqual(status, 1)
             self.assertRegex(errors, rf"^report: .*/busy\.csv: {trouble}")
