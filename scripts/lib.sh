@@ -25,6 +25,9 @@ STEP=${STEP:-}
 export CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1 CCACHE_DEPEND=1
 export KBUILD_BUILD_TIMESTAMP=2026-01-01
 
+# To QEMU: an instruction is a nanosecond, and two runs are the same.
+COUNTING='-icount shift=0,sleep=off -seed 1 -rtc base=2024-01-01T00:00:00,clock=vm'
+
 # The kernels with mutants, and those of scripts/bisect-check, get a tree and objects
 # of their own, laid out alike, so that ccache takes most objects from the good one.
 WORK=$BUILD${STEP:+/bisect}${BREAK:+/mutants}
