@@ -802,7 +802,7 @@ TEST_F(profile, monitors)
 }
 
 /* They come one after the other, and all end at once. */
-TEST_F_TIMEOUT(profile, thousand, 120)
+TEST_F_TIMEOUT(profile, thousand, 400)
 {
 	static pid_t pid[1000];
 	int i;
