@@ -2,7 +2,7 @@
 
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS CALLS ITERATIONS COLD LLC FROM
 
-.PHONY: help setup image run shell kunit suites stress power shortage roots debian static models
+.PHONY: help setup image run shell kunit suites stress power shortage roots debian static docs models
 .PHONY: check check-all again releases bisect-check trixie latency clean
 .PHONY: bench bench-gate bench-history locality loops report profile
 
@@ -21,7 +21,8 @@ help:
 	@echo 'make shortage  memory that is short when replication is switched on, and comes later'
 	@echo 'make roots     node roots of 2,000 processes on one node, and of 200 on two'
 	@echo 'make debian    test_bpf, and bpftrace of Debian: the same with replication as without'
-	@echo 'make static    checkpatch, W=1, sparse, coccinelle, kernel-doc, shellcheck'
+	@echo 'make static    checkpatch, W=1, sparse, coccinelle, kernel-doc, docs, shellcheck'
+	@echo 'make docs      the pages in Documentation as HTML by Sphinx, without a warning'
 	@echo 'make models    spin checks the models of the lockless protocols, and refutes each'
 	@echo '               of their mutations'
 	@echo 'make check CELLS="x86_64-run-* 3*arm64-stress"'
@@ -103,6 +104,10 @@ kunit: $(if $(filter um,$(ARCH)),setup,image)
 
 static: setup
 	@scripts/static
+
+docs: setup
+	@scripts/tree
+	@scripts/docs
 
 models: setup
 	@scripts/models
