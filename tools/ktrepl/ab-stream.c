@@ -16,7 +16,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ab.h"
 
@@ -93,22 +92,15 @@ static void write_run(FILE *out, const struct ab_run *run)
 
 void ab_stream_write(const char *path, const struct ab_run *run)
 {
-	char *tmp = xasprintf("%s.XXXXXX", path);
-	int fd = mkstemp(tmp);
-	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-	bool ok;
+	struct aside aside;
+	int err = aside_open(&aside, path);
 
-	if (!out)
-		die(EXIT_FAILED, "%s: %s", tmp, strerror(errno));
-	write_run(out, run);
-	ok = !ferror(out);
-	ok &= !fclose(out);
-	if (!ok || rename(tmp, path)) {
-		say_error("%s: %s", path, strerror(errno));
-		unlink(tmp);
-		exit(EXIT_FAILED);
+	if (!err) {
+		write_run(aside.out, run);
+		err = aside_commit(&aside);
 	}
-	free(tmp);
+	if (err)
+		die(EXIT_FAILED, "%s: %s", path, strerror(-err));
 }
 
 /* === Reading ============================================================= */

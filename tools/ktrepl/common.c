@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -344,6 +345,42 @@ int write_text(const char *path, const char *text)
 	return ret;
 }
 
+int aside_open(struct aside *aside, const char *path)
+{
+	struct stat st;
+	int fd;
+
+	*aside = (struct aside) { .path = path };
+	if (lstat(path, &st) || S_ISREG(st.st_mode))
+		aside->tmp = xasprintf("%s.XXXXXX", path);
+	fd = aside->tmp ? mkstemp(aside->tmp) : open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	if (fd >= 0)
+		aside->out = fdopen(fd, "w");
+	if (aside->out)
+		return 0;
+	fd = -errno;
+	free(aside->tmp);
+	return fd;
+}
+
+/* Closes and frees whatever happens. mkstemp() lets nobody else read. */
+int aside_commit(struct aside *aside)
+{
+	FILE *out = aside->out;
+	int err = 0;
+
+	if (ferror(out) || fflush(out) || (aside->tmp && fchmod(fileno(out), 0644)))
+		err = errno ? -errno : -EIO;
+	if (fclose(out) && !err)
+		err = -errno;
+	if (!err && aside->tmp && rename(aside->tmp, aside->path))
+		err = -errno;
+	if (err && aside->tmp)
+		unlink(aside->tmp);
+	free(aside->tmp);
+	return err;
+}
+
 void words_split(char *line, struct words *words)
 {
 	char *save = NULL, *w;
@@ -366,40 +403,51 @@ void words_free(struct words *words)
 
 /* === JSON ================================================================ */
 
+static FILE *json_file;		/* NULL: stdout */
 static int json_depth;
 static bool json_first = true;
+
+void json_to(FILE *out)
+{
+	json_file = out;
+}
+
+static FILE *json_out(void)
+{
+	return json_file ? json_file : stdout;
+}
 
 static void json_string(const char *s)
 {
 	const unsigned char *p = (const unsigned char *)s;
 
-	putchar('"');
+	putc('"', json_out());
 	for (; *p; p++) {
 		if (*p == '"' || *p == '\\')
-			printf("\\%c", *p);
+			fprintf(json_out(), "\\%c", *p);
 		else if (*p < 0x20 || *p >= 0x7f)
-			printf("\\u%04x", *p);
+			fprintf(json_out(), "\\u%04x", *p);
 		else
-			putchar(*p);
+			putc(*p, json_out());
 	}
-	putchar('"');
+	putc('"', json_out());
 }
 
 static void json_start(const char *name)
 {
 	if (json_depth)
-		printf("%s\n%*s", json_first ? "" : ",", json_depth * 2, "");
+		fprintf(json_out(), "%s\n%*s", json_first ? "" : ",", json_depth * 2, "");
 	json_first = false;
 	if (name) {
 		json_string(name);
-		printf(": ");
+		fprintf(json_out(), ": ");
 	}
 }
 
 void json_open(const char *name, char bracket)
 {
 	json_start(name);
-	putchar(bracket);
+	putc(bracket, json_out());
 	json_depth++;
 	json_first = true;
 }
@@ -408,11 +456,11 @@ void json_close(char bracket)
 {
 	json_depth--;
 	if (!json_first)
-		printf("\n%*s", json_depth * 2, "");
-	putchar(bracket);
+		fprintf(json_out(), "\n%*s", json_depth * 2, "");
+	putc(bracket, json_out());
 	json_first = false;
 	if (!json_depth) {
-		putchar('\n');
+		putc('\n', json_out());
 		json_first = true;
 	}
 }
@@ -420,19 +468,19 @@ void json_close(char bracket)
 void json_u64(const char *name, u64 v)
 {
 	json_start(name);
-	printf("%llu", v);
+	fprintf(json_out(), "%llu", v);
 }
 
 void json_int(const char *name, long long v)
 {
 	json_start(name);
-	printf("%lld", v);
+	fprintf(json_out(), "%lld", v);
 }
 
 void json_bool(const char *name, bool v)
 {
 	json_start(name);
-	printf("%s", v ? "true" : "false");
+	fprintf(json_out(), "%s", v ? "true" : "false");
 }
 
 void json_str(const char *name, const char *s)
@@ -445,7 +493,7 @@ void json_str(const char *name, const char *s)
 void json_hex(const char *name, u64 v)
 {
 	json_start(name);
-	printf("\"0x%llx\"", v);
+	fprintf(json_out(), "\"0x%llx\"", v);
 }
 
 /* The end of every report: what failed, and whether anything did. */

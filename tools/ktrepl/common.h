@@ -83,6 +83,20 @@ void idlist_free(struct idlist *list);
 char *read_text(const char *path, size_t *len);
 int write_text(const char *path, const char *text);
 
+/*
+ * A file that takes the place of another at once: print to .out, then commit. A
+ * reader finds the old one or the new one, whole, and an error leaves the old
+ * one. What is no regular file, such as a pipe, is written itself. 0 or -errno.
+ */
+struct aside {
+	const char *path;
+	char *tmp;			/* NULL: .out is the file itself */
+	FILE *out;
+};
+
+int aside_open(struct aside *aside, const char *path);
+int aside_commit(struct aside *aside);
+
 /* Words of one line, cut in place. */
 struct words {
 	char **w;
@@ -92,7 +106,11 @@ struct words {
 void words_split(char *line, struct words *words);
 void words_free(struct words *words);
 
-/* JSON, written as it comes; NULL names are for members of arrays. */
+/*
+ * JSON, written as it comes, to stdout unless json_to() says where; NULL names
+ * are for members of arrays.
+ */
+void json_to(FILE *out);
 void json_open(const char *name, char bracket);
 void json_close(char bracket);
 void json_u64(const char *name, u64 v);

@@ -405,25 +405,19 @@ static void print_json(const struct ab_result *r, const struct ab_evidence *e)
 	json_close('}');
 }
 
-/* Another file takes the place of the old one at once. */
 static void write_json(const struct ab_result *r, const struct ab_evidence *e)
 {
-	char *tmp = xasprintf("%s.XXXXXX", opt.json_file);
-	int fd = mkstemp(tmp), out = dup(STDOUT_FILENO);
+	struct aside aside;
+	int err = aside_open(&aside, opt.json_file);
 
-	fflush(stdout);
-	if (fd < 0 || out < 0 || dup2(fd, STDOUT_FILENO) < 0)
-		die(EXIT_FAILED, "%s: %s", tmp, strerror(errno));
-	print_json(r, e);
-	if (fflush(stdout) || ferror(stdout) || rename(tmp, opt.json_file)) {
-		say_error("%s: %s", opt.json_file, strerror(errno));
-		unlink(tmp);
-		_exit(EXIT_FAILED);
+	if (!err) {
+		json_to(aside.out);
+		print_json(r, e);
+		json_to(NULL);
+		err = aside_commit(&aside);
 	}
-	dup2(out, STDOUT_FILENO);
-	close(out);
-	close(fd);
-	free(tmp);
+	if (err)
+		die(EXIT_FAILED, "%s: %s", opt.json_file, strerror(-err));
 }
 
 static void report(void)

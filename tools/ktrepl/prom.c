@@ -1,10 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "prom.h"
 
 static void head(FILE *out, const char *name, const char *type, const char *help)
@@ -157,33 +151,14 @@ void prom_print(FILE *out, const struct ktr_state *state, const struct ktr_stats
 	}
 }
 
-/* Closes it whatever happens. 0 or -errno. */
-static int finish(FILE *out)
-{
-	int err = ferror(out) || fflush(out) || fchmod(fileno(out), 0644) ? -errno : 0;
-
-	return fclose(out) && !err ? -errno : err;
-}
-
 int prom_write(const char *path, const struct ktr_state *state, const struct ktr_stats *stats,
 	       const struct idlist *only)
 {
-	/* A collector reads files whose names end in .prom. */
-	char *tmp = xasprintf("%s.XXXXXX", path);
-	int fd = mkstemp(tmp), err = fd < 0 ? -errno : 0;
-	FILE *out;
+	struct aside aside;
+	int err = aside_open(&aside, path);
 
-	if (!err) {
-		out = fdopen(fd, "w");
-		if (!out)
-			die(EXIT_FAILED, "%s: %s", tmp, strerror(errno));
-		prom_print(out, state, stats, only);
-		err = finish(out);
-		if (!err && rename(tmp, path))
-			err = -errno;
-		if (err)
-			unlink(tmp);
-	}
-	free(tmp);
-	return err;
+	if (err)
+		return err;
+	prom_print(aside.out, state, stats, only);
+	return aside_commit(&aside);
 }

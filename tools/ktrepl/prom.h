@@ -13,8 +13,8 @@ void prom_print(FILE *out, const struct ktr_state *state, const struct ktr_stats
 		const struct idlist *only);
 
 /*
- * To a file that takes the place of the old one at once, as a collector of text files
- * may be reading. 0 or -errno, with the old one as it was.
+ * To a file that takes the place of the old one at once, as a collector may be
+ * reading, which takes files that end in .prom. 0 or -errno, with the old one as it was.
  */
 int prom_write(const char *path, const struct ktr_state *state, const struct ktr_stats *stats,
 	       const struct idlist *only);

@@ -53,6 +53,7 @@ run on ktrinfo --prometheus="$tmp/prom"
 expect "-p FILE" 0 "" ""
 hold "-p FILE: written" cmp -s "$tmp/prom" "$here/expected/on.prom"
 hold "-p FILE: nothing else" test "$(echo "$tmp"/prom*)" = "$tmp/prom"
+aside "-p FILE" "$tmp/prom" --prometheus on ktrinfo
 run on ktrinfo --prometheus="$tmp/no/prom"
 expect "-p no directory" 1 - "prom: No such file"
 run on ktrinfo -p -t

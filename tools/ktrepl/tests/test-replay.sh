@@ -34,6 +34,12 @@ hold "ab JSON" valid_json '(r["verdict"] == "helps" and
 plain ktrepl-ab --replay="$here/ab/amd.stream" --record="$tmp/again"
 plain ktrepl-ab --replay="$tmp/again"
 hold "ab: a recording of a recording" grep -q "off  228 of 240 remote" "$tmp/out"
+aside "ab --record" "$tmp/again" --record on ktrepl-ab --replay="$here/ab/amd.stream"
+touch "$tmp/json"
+aside "ab --json" "$tmp/json" --json on ktrepl-ab --replay="$here/ab/amd.stream"
+plain ktrepl-ab --replay="$here/ab/intel.stream" --json="$tmp/json"
+expect "ab JSON to a file: text" 0 "^verdict: helps" ""
+hold "ab JSON to a file" grep -q '"verdict": "helps"' "$tmp/json"
 plain ktrepl-ab --replay="$here/ab/amd.stream" --json="$tmp/nowhere/file"
 expect "ab: no such directory" 1 - "nowhere/file"
 
