@@ -65,13 +65,12 @@ static void registration(char verb)
 {
 	char *command = xasprintf("%c %d\n", verb, getpid());
 	int err = write_text(status_path, command);
+	const char *advice = profile_advice(-err);
 
 	free(command);
 	if (err)
-		die(err == -ENOENT || err == -EACCES ? EXIT_UNAVAILABLE : EXIT_FAILED,
-		    "%s: %c: %s%s", status_path, verb, strerror(-err),
-		    err == -ENOENT ? " (modprobe ktrepl_profile)" :
-		    err == -EACCES ? " (run as root)" : "");
+		die(*advice ? EXIT_UNAVAILABLE : EXIT_FAILED, "%s: %c: %s%s", status_path, verb,
+		    strerror(-err), advice);
 }
 
 /* === Work ================================================================ */

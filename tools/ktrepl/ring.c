@@ -34,15 +34,20 @@ static size_t size_of(const struct ktrepl_profile_header *h)
 	return h->header_size + (size_t)h->nr_records * h->record_size;
 }
 
+const char *profile_advice(int err)
+{
+	if (err == ENOENT)
+		return " (modprobe ktrepl_profile)";
+	return err == EACCES ? " (run as root)" : "";
+}
+
 static int open_ring(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		die(EXIT_UNAVAILABLE, "%s: %s%s", path, strerror(errno),
-		    strcmp(path, RING_DEVICE) ? "" :
-		    errno == ENOENT ? " (modprobe ktrepl_profile)" :
-		    errno == EACCES ? " (run as root)" : "");
+		    strcmp(path, RING_DEVICE) ? "" : profile_advice(errno));
 	return fd;
 }
 

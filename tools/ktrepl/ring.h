@@ -20,6 +20,8 @@ struct ring {
 	u64 lost;		/* overwritten before they were read */
 };
 
+/* What helps when a file of the profiler's cannot be used for this errno, or "". */
+const char *profile_advice(int err);
 /* Ends the program if @path is no ring. The next record is the next to come. */
 void ring_open(struct ring *ring, const char *path);
 void ring_close(struct ring *ring);

@@ -15,6 +15,7 @@
 #include "../iface.h"
 #include "../kmod.h"
 #include "../machine.h"
+#include "../ring.h"
 
 static unsigned int failed;
 
@@ -332,6 +333,14 @@ static void test_ab_events(void)
 	check(!ab_events_known(AB_ARM64, "arm64"));
 }
 
+static void test_profile_advice(void)
+{
+	check(strstr(profile_advice(ENOENT), "modprobe ktrepl_profile"));
+	check(strstr(profile_advice(EACCES), "run as root"));
+	check(!*profile_advice(ESRCH));
+	check(!*profile_advice(0));
+}
+
 int main(void)
 {
 	progname_set("unit");
@@ -346,6 +355,7 @@ int main(void)
 	test_ab_drift();
 	test_ab_ibs();
 	test_ab_events();
+	test_profile_advice();
 	if (getenv("KTREPL_SYSFS"))
 		test_machine();
 	if (getenv("KTREPL_MODULES"))
