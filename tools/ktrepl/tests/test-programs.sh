@@ -77,27 +77,45 @@ for p in ktrepl-stress ktrepl-roots ktrepl-faults; do
 		"debugfs is not mounted: mount\|no ktrepl\|run as root"
 done
 
-# obstacle MODULES-DIRECTORY ARGUMENT...: ktrepl-stress -r modules where /sys looks
-# like that of a kernel with ktrepl; the lists of modules are without modules.
-obstacle()
+# fake SAMPLE PROGRAM [ARGUMENT...]: where /sys looks like that of a kernel with
+# ktrepl. The switch is what $switch names, or a file of its own; what is in it then
+# comes to $tmp/switch. As root, in a mount namespace.
+fake()
 {
-	modules=$1
-	shift
+	sample=$1
+	prog=$2
+	shift 2
 	# shellcheck disable=SC2016 # for the inner shell
-	KTREPL_MODULES=$modules unshare -m sh -c 'mount -t tmpfs none /sys &&
+	unshare -m sh -c 'mount -t tmpfs none /sys &&
 		mkdir -p /sys/kernel/debug /sys/module/ktrepl/parameters \
 			/sys/devices &&
 		cp -R "$1" /sys/kernel/debug/ktrepl &&
-		cp -R "$1/system" /sys/devices/ &&
-		echo Y >/sys/module/ktrepl/parameters/enable || exit 99
-		shift
-		exec "$@"' sh "$samples/on" "$bin/ktrepl-stress" -r modules "$@" \
+		cp -R "$1/system" /sys/devices/ || exit 99
+		cd /sys/module/ktrepl/parameters
+		[ -z "$3" ] && echo Y >enable || ln -s "$3" enable
+		switched=$2
+		shift 3
+		"$@"
+		status=$?
+		[ -L enable ] || cp enable "$switched"
+		exit $status' sh "$sample" "$tmp/switch" "${switch:-}" "$bin/$prog" "$@" \
 		>"$tmp/out" 2>"$tmp/err"
 	# shellcheck disable=SC2034 # for expect
 	status=$?
 }
 
-if [ "$(id -u)" = 0 ] && unshare -m mount -t tmpfs none /sys 2>/dev/null; then
+# obstacle MODULES-DIRECTORY ARGUMENT...: ktrepl-stress -r modules there; the lists of
+# modules are without modules.
+obstacle()
+{
+	export KTREPL_MODULES="$1"
+	shift
+	fake "$samples/on" ktrepl-stress -r modules "$@"
+	unset KTREPL_MODULES
+}
+
+[ "$(id -u)" = 0 ] && unshare -m mount -t tmpfs none /sys 2>/dev/null && fakes=yes || fakes=no
+if [ "$fakes" = yes ]; then
 	obstacle "$tmp/nowhere"
 	expect "stress without modules.dep" 3 "" \
 		"modules cannot run: $tmp/nowhere/modules.dep: No such file"

@@ -15,6 +15,71 @@ done
 run on ktrepl-ab
 expect "ktrepl-ab on a sample" 3 "" "only the running kernel"
 
+# switch_is NAME PATTERN: what replication was left at; a byte may be behind it.
+switch_is()
+{
+	hold "$1: replication" grep -q "$2" "$tmp/switch"
+}
+
+# two_nodes SAMPLE: of a machine where a CPU that we may run on is on node 1.
+two_nodes()
+{
+	cpu=$(sed -n 's/^Cpus_allowed_list:[^0-9]*\([0-9]*\).*/\1/p' /proc/self/status)
+	spoil "$1" where "s/^cpu 2 /cpu $cpu /"
+	sed "/node 0/d" "$tmp/spoilt/where" >"$tmp/where"
+	mv "$tmp/where" "$tmp/spoilt/where"
+	mkdir -p "$tmp/spoilt/system/node/node0" "$tmp/spoilt/system/node/node1"
+	echo 0-1 >"$tmp/spoilt/system/node/online"
+	echo 9999 >"$tmp/spoilt/system/node/node0/cpulist"
+	echo "$cpu" >"$tmp/spoilt/system/node/node1/cpulist"
+}
+
+# Where replication cannot be switched, or would change nothing, it stays as it is.
+if [ "$fakes" = yes ]; then
+	fake "$samples/broken" ktrepl-ab
+	expect "ab: broken" 3 "" "replication is broken: copy of node 1 differs"
+	switch_is "ab: broken" '^Y$'
+	fake "$samples/refused" ktrepl-ab
+	expect "ab: refused" 3 "" "replication is refused: only one node has CPUs"
+	switch_is "ab: refused" '^Y$'
+	fake "$samples/on" ktrepl-ab
+	expect "ab: one node" 3 "" "no node but that of the original (0) has CPUs"
+	switch_is "ab: one node" '^Y$'
+	spoil on state '/^state/d'
+	fake "$tmp/spoilt" ktrepl-ab
+	expect "ab: no state" 1 "" "the state of replication cannot be read"
+	switch_is "ab: no state" '^Y$'
+	two_nodes on
+	fake "$tmp/spoilt" ktrepl-ab --node=0
+	expect "ab: node of the original" 2 "" "node 0 holds the original"
+	fake "$tmp/spoilt" ktrepl-ab --node=2
+	expect "ab: no such node" 2 "" "--node=2: there is no such node with CPUs"
+	fake "$tmp/spoilt" ktrepl-ab --cpu=9998
+	expect "ab: no such CPU" 2 "" "--cpu=9998: there is no such CPU online"
+	switch_is "ab: bad places" '^Y$'
+	fake "$tmp/spoilt" ktrepl-ab --cpu=9999
+	expect "ab: CPU of the original" 2 "" "node 0 holds the original"
+
+	# Something fails after replication was switched: it is as it was.
+	fake "$tmp/spoilt" ktrepl-ab -r 3 -s 1 -l open
+	expect "ab: switched back on" 0 "^load open on CPU $cpu of node 1, 3 rounds" ""
+	switch_is "ab: switched back on" '^1'
+	fake "$tmp/spoilt" ktrepl-ab -r 3 -s 1 -- \
+		sh -c 'echo 1 >/sys/module/ktrepl/parameters/enable'
+	expect "ab: somebody else" 1 "" "replication was switched by somebody else"
+	switch=/dev/full
+	fake "$tmp/spoilt" ktrepl-ab
+	expect "ab: not to be switched" 1 "" "replication cannot be switched on: No space left"
+	hold "ab: not to be switched back" \
+		grep -q "replication was on and could not be switched back: No space" "$tmp/err"
+	# shellcheck disable=SC2034 # for fake
+	switch=
+	two_nodes off
+	fake "$tmp/spoilt" ktrepl-ab -r 3 -s 1 -l open
+	expect "ab: no local text" 3 "" "CPU $cpu of node 1 executes text of node 0 while"
+	switch_is "ab: no local text" '^0'
+fi
+
 plain ktrepl-ab --replay="$here/ab/intel.stream" --expect=helps
 expect "ab intel" 0 "off  58800 of 60000 remote (98.0 %)" ""
 hold "ab intel: on" grep -q "on   600 of 60000 remote (1.0 %)" "$tmp/out"
