@@ -141,8 +141,9 @@ def share(pair):
 
 def cpu_figure(source):
     """Which share of each CPU's fetches is remote."""
-    rows = [[cpu, counts["node"], *(share(source.data[mode]["by_cpu"][cpu]["fetch"]) for mode in MODES),
-             *(share(source.data[mode]["by_cpu"][cpu]["rodata"]) for mode in MODES)]
+    # One that was idle in a mode is not counted there.
+    rows = [[cpu, counts["node"], *(share(source.data[mode]["by_cpu"].get(cpu, {}).get(field, (0, 0)))
+                                    for field in ("fetch", "rodata") for mode in MODES)]
             for cpu, counts in source.data["on"]["by_cpu"].items()]
     title = f"Kernel fetches from another node, by CPU: {source.what}"
     name = f"{source.name}-cpu"
