@@ -29,7 +29,7 @@ static inline int ktrepl_suite_rerun(struct kunit_suite *suite)
 /* Has the refill work of a node run, which may have been kicked. */
 static inline void ktrepl_test_refill(struct ktrepl_node *node)
 {
-	irq_work_sync(&node->kick);
+	irq_work_sync(&node->refill_irq);
 	flush_delayed_work(&node->refill);
 }
 
@@ -55,8 +55,8 @@ static inline int ktrepl_test_on(struct kunit *test)
 	if (ktrepl_info->refuse)
 		kunit_skip(test, "refused: %s", ktrepl_info->refuse);
 	KUNIT_ASSERT_EQ(test, ktrepl_enable(), 0);
-	/* Nobody is about to make more copies, or spare roots. */
-	ktrepl_exec_flush();
+	/* Nobody is about to make more replicas, or spare roots. */
+	ktrepl_execmem_flush();
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		if (ktrepl_nodes[nid])
 			ktrepl_test_refill(ktrepl_nodes[nid]);
@@ -93,9 +93,9 @@ static inline long ktrepl_test_bytes(void)
 	return bytes;
 }
 
-static inline struct ktrepl_verify ktrepl_test_verify(bool repair)
+static inline struct ktrepl_verify_result ktrepl_test_verify(bool repair)
 {
-	struct ktrepl_verify res = { };
+	struct ktrepl_verify_result res = { };
 
 	mutex_lock(&ktrepl_mutex);
 	ktrepl_verify(&res, NULL, repair);
@@ -103,60 +103,64 @@ static inline struct ktrepl_verify ktrepl_test_verify(bool repair)
 	return res;
 }
 
-/* Pages that serve as text of a set, with a copy on each node but theirs. */
+/*
+ * Pages that serve as text of a region, with a replica on each node but theirs.
+ */
 #define KTREPL_TEST_PAGES 4
 
-struct ktrepl_test_set {
-	struct ktrepl_set *set;
+struct ktrepl_test_region {
+	struct ktrepl_region *region;
 	u8 *mem;
 };
 
-static inline void ktrepl_test_populate(struct ktrepl_set *set)
+static inline void ktrepl_test_populate(struct ktrepl_region *region)
 {
 	int nid;
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		if (ktrepl_nodes[nid])
-			ktrepl_set_publish(set, nid,
-					   ktrepl_set_reserve(set, nid));
+			ktrepl_region_publish(region, nid,
+					      ktrepl_region_reserve(region, nid));
 }
 
-static inline void ktrepl_test_set_make(struct kunit *test,
-					struct ktrepl_test_set *t)
+static inline void ktrepl_test_region_make(struct kunit *test,
+					   struct ktrepl_test_region *t)
 {
 	unsigned long i, bytes = KTREPL_TEST_PAGES * PAGE_SIZE;
 
-	/* Not from the linear map, whose leaves may be larger than the set. */
+	/*
+	 * Not from the linear map, whose leaves may be larger than the region.
+	 */
 	t->mem = vmalloc(bytes);
 	KUNIT_ASSERT_NOT_NULL(test, t->mem);
 	for (i = 0; i < bytes; i++)
 		t->mem[i] = i * 7 + (i >> PAGE_SHIFT);
 	mutex_lock(&ktrepl_mutex);
-	t->set = ktrepl_set_register("test", KTREPL_TEXT, (unsigned long)t->mem,
-				     (unsigned long)t->mem + bytes);
-	if (!IS_ERR(t->set))
-		ktrepl_test_populate(t->set);
+	t->region = ktrepl_region_register("test", KTREPL_TEXT, (unsigned long)t->mem,
+					   (unsigned long)t->mem + bytes);
+	if (!IS_ERR(t->region))
+		ktrepl_test_populate(t->region);
 	mutex_unlock(&ktrepl_mutex);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->set);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->region);
 }
 
-static inline void ktrepl_test_set_drop(struct ktrepl_test_set *t)
+static inline void ktrepl_test_region_drop(struct ktrepl_test_region *t)
 {
-	if (!IS_ERR_OR_NULL(t->set)) {
+	if (!IS_ERR_OR_NULL(t->region)) {
 		mutex_lock(&ktrepl_mutex);
-		ktrepl_set_unregister(t->set);
+		ktrepl_region_unregister(t->region);
 		mutex_unlock(&ktrepl_mutex);
 	}
 	vfree(t->mem);
 }
 
-/* How many copies there are of a page. */
-static inline int ktrepl_test_copies(struct ktrepl_set *set, unsigned long i)
+/* How many replicas there are of a page. */
+static inline int ktrepl_test_replicas(struct ktrepl_region *region, unsigned long i)
 {
 	int nid, nr = 0;
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		nr += !!ktrepl_set_copy(set, nid, i);
+		nr += !!ktrepl_region_replica(region, nid, i);
 	return nr;
 }
 

@@ -37,12 +37,12 @@ static void ktrepl_heal_exit(struct kunit *test)
 
 /* === Shortage ============================================================ */
 
-/* From an IPI: does the CPU's own root lead to memory of its home? */
+/* From an IPI: does the CPU's own root lead to memory of its preferred node? */
 static void ktrepl_heal_ask(void *local)
 {
 	unsigned long addr = (unsigned long)ktrepl_info->marker;
-	int nid = ktrepl_node_home(ktrepl_cpu_node(smp_processor_id()));
-	struct ktrepl_walk w;
+	int nid = ktrepl_node_preferred(ktrepl_cpu_node(smp_processor_id()));
+	struct ktrepl_mapping w;
 
 	*(int *)local += ktrepl_walk(arch_ktrepl_cpu_root(), addr, nid, &w) &&
 			 page_to_nid(pfn_to_page(w.pfn)) == nid;
@@ -59,7 +59,9 @@ static int ktrepl_heal_local_cpus(void)
 	return local;
 }
 
-/* A process may have to wait for its root a little longer than for the pages. */
+/*
+ * A process may have to wait for its root a little longer than for the pages.
+ */
 static bool ktrepl_heal_all_local(void)
 {
 	int tries = 20;
@@ -71,7 +73,7 @@ static bool ktrepl_heal_all_local(void)
 
 static unsigned long ktrepl_heal_missing(void)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	unsigned long nr = 0;
 	int nid;
 
@@ -79,9 +81,9 @@ static unsigned long ktrepl_heal_missing(void)
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		if (!ktrepl_node_wanted(nid))
 			continue;
-		list_for_each_entry(set, &ktrepl_sets, list)
-			nr += ktrepl_set_missing(set, nid);
-		nr += ktrepl_exec_missing(nid);
+		list_for_each_entry(region, &ktrepl_regions, list)
+			nr += ktrepl_region_missing(region, nid);
+		nr += ktrepl_execmem_missing(nid);
 	}
 	mutex_unlock(&ktrepl_mutex);
 	return nr;
@@ -89,7 +91,7 @@ static unsigned long ktrepl_heal_missing(void)
 
 static void ktrepl_heal_expect_whole(struct kunit *test)
 {
-	struct ktrepl_verify res = ktrepl_test_verify(false);
+	struct ktrepl_verify_result res = ktrepl_test_verify(false);
 
 	KUNIT_EXPECT_EQ(test, ktrepl_heal_missing(), 0);
 	KUNIT_EXPECT_TRUE(test, ktrepl_heal_all_local());
@@ -140,7 +142,7 @@ static void ktrepl_heal_steps(struct kunit *test)
 	before = ktrepl_heal_missing();
 	for (cap = 128 * PAGE_SIZE; cap < SZ_32M; cap *= 2) {
 		WRITE_ONCE(ktrepl_param_mem_max, cap);
-		ktrepl_heal_kick();
+		ktrepl_heal_queue();
 		ktrepl_heal_flush();
 		missing = ktrepl_heal_missing();
 		KUNIT_EXPECT_LE(test, missing, before);
@@ -170,14 +172,14 @@ static void ktrepl_heal_cpu(struct kunit *test)
 
 /* === Divergence ========================================================== */
 
-/* A page of text with its copies, and bytes in it that mean nothing. */
-static struct ktrepl_set *ktrepl_heal_set(unsigned long *index)
+/* A page of text with its replicas, and bytes in it that mean nothing. */
+static struct ktrepl_region *ktrepl_heal_region(unsigned long *index)
 {
 	unsigned long addr = (unsigned long)ktrepl_info->marker;
-	struct ktrepl_set *set = ktrepl_set_find(addr);
+	struct ktrepl_region *region = ktrepl_region_find(addr);
 
-	*index = ktrepl_set_index(set, addr);
-	return set;
+	*index = ktrepl_region_index(region, addr);
+	return region;
 }
 
 static void ktrepl_heal_write(struct page *page, u32 val)
@@ -188,27 +190,27 @@ static void ktrepl_heal_write(struct page *page, u32 val)
 	mutex_unlock(&text_mutex);
 }
 
-static int ktrepl_heal_first_copy(struct ktrepl_set *set, unsigned long index)
+static int ktrepl_heal_first_replica(struct ktrepl_region *region, unsigned long index)
 {
 	int nid;
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		if (ktrepl_set_copy(set, nid, index))
+		if (ktrepl_region_replica(region, nid, index))
 			return nid;
 	return NUMA_NO_NODE;
 }
 
-/* A poke whose stores do not reach the first copy, @times times. */
+/* A poke whose stores do not reach the first replica, @times times. */
 static void ktrepl_heal_lossy_poke(struct kunit *test, int times)
 {
 	u32 *marker = ktrepl_info->marker, new = arch_ktrepl_marker_code(79);
 	unsigned int off = offset_in_page(marker);
-	struct ktrepl_poke poke = { };
+	struct ktrepl_poke_iter poke = { };
 	struct page *lossy = NULL;
 	unsigned int i;
 
 	mutex_lock(&text_mutex);
-	poke.pages[0][0] = ktrepl_master_page((unsigned long)marker);
+	poke.pages[0][0] = ktrepl_primary_page((unsigned long)marker);
 	ktrepl_poke_first(&poke, (unsigned long)marker, sizeof(new));
 	do {
 		for (i = 0; i < poke.nr; i++) {
@@ -243,24 +245,24 @@ static void ktrepl_heal_poke(struct kunit *test)
 	ktrepl_heal_expect_whole(test);
 }
 
-/* All copies but one differ: they are mended. */
-static void ktrepl_heal_copies(struct kunit *test)
+/* All replicas but one differ: they are mended. */
+static void ktrepl_heal_replicas(struct kunit *test)
 {
 	int nid, first, bad = 0;
-	struct ktrepl_verify res;
-	struct ktrepl_set *set;
+	struct ktrepl_verify_result res;
+	struct ktrepl_region *region;
 	unsigned long index;
 
-	set = ktrepl_heal_set(&index);
-	first = ktrepl_heal_first_copy(set, index);
+	region = ktrepl_heal_region(&index);
+	first = ktrepl_heal_first_replica(region, index);
 	for (nid = first + 1; nid < ktrepl_nr_nodes; nid++)
-		if (ktrepl_set_copy(set, nid, index)) {
-			ktrepl_heal_write(ktrepl_set_copy(set, nid, index),
+		if (ktrepl_region_replica(region, nid, index)) {
+			ktrepl_heal_write(ktrepl_region_replica(region, nid, index),
 					  arch_ktrepl_marker_code(80));
 			bad++;
 		}
 	if (!bad)
-		ktrepl_heal_write(ktrepl_set_copy(set, first, index),
+		ktrepl_heal_write(ktrepl_region_replica(region, first, index),
 				  arch_ktrepl_marker_code(80));
 	res = ktrepl_test_verify(true);
 	KUNIT_EXPECT_EQ(test, res.different, bad ?: 1);
@@ -268,25 +270,25 @@ static void ktrepl_heal_copies(struct kunit *test)
 	ktrepl_heal_expect_whole(test);
 }
 
-/* The master differs from copies that agree: nothing is written. */
-static void ktrepl_heal_master(struct kunit *test)
+/* The primary differs from replicas that agree: nothing is written. */
+static void ktrepl_heal_primary(struct kunit *test)
 {
 	u32 old = *(u32 *)ktrepl_info->marker;
-	struct ktrepl_verify res;
-	struct ktrepl_set *set;
+	struct ktrepl_verify_result res;
+	struct ktrepl_region *region;
 	unsigned long index;
-	struct page *master;
-	int copies;
+	struct page *primary;
+	int replicas;
 
-	set = ktrepl_heal_set(&index);
-	copies = ktrepl_test_copies(set, index);
-	master = ktrepl_master_page((unsigned long)ktrepl_info->marker);
-	ktrepl_heal_write(master, arch_ktrepl_marker_code(81));
+	region = ktrepl_heal_region(&index);
+	replicas = ktrepl_test_replicas(region, index);
+	primary = ktrepl_primary_page((unsigned long)ktrepl_info->marker);
+	ktrepl_heal_write(primary, arch_ktrepl_marker_code(81));
 	res = ktrepl_test_verify(true);
-	KUNIT_EXPECT_EQ(test, res.different, copies);
-	KUNIT_EXPECT_EQ(test, res.doubtful, copies > 1 ? copies : 0);
+	KUNIT_EXPECT_EQ(test, res.different, replicas);
+	KUNIT_EXPECT_EQ(test, res.doubtful, replicas > 1 ? replicas : 0);
 	res = ktrepl_test_verify(false);
-	KUNIT_EXPECT_EQ(test, res.different, copies > 1 ? copies : 0);
+	KUNIT_EXPECT_EQ(test, res.different, replicas > 1 ? replicas : 0);
 	KUNIT_EXPECT_TRUE(test, ktrepl_is_on());
 	KUNIT_EXPECT_EQ(test, ktrepl_poke(ktrepl_info->marker, &old,
 					  sizeof(old)), 0);
@@ -300,16 +302,16 @@ static long ktrepl_heal_retired(int nid)
 
 static void ktrepl_heal_retire_marker(int nid)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	unsigned long index;
 
 	cpus_read_lock();
 	mutex_lock(&ktrepl_mutex);
-	set = ktrepl_heal_set(&index);
-	ktrepl_retire(set, nid, index);
+	region = ktrepl_heal_region(&index);
+	ktrepl_retire(region, nid, index);
 	mutex_unlock(&ktrepl_mutex);
 	cpus_read_unlock();
-	ktrepl_heal_kick();
+	ktrepl_heal_queue();
 	ktrepl_heal_flush();
 }
 
@@ -329,13 +331,13 @@ static void ktrepl_heal_quiet(const char *why)
 	WRITE_ONCE(ktrepl_broken_why, why);
 }
 
-/* The nearest node that still has copies, or holds the master. */
+/* The nearest node that still has replicas, or holds the primary. */
 static int ktrepl_heal_best(int own)
 {
 	int nid, best = NUMA_NO_NODE;
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		if (!test_bit(nid, ktrepl_masters) &&
+		if (!test_bit(nid, ktrepl_primary_nodes) &&
 		    !(ktrepl_nodes[nid] && ktrepl_nodes[nid]->live))
 			continue;
 		if (best == NUMA_NO_NODE ||
@@ -345,18 +347,18 @@ static int ktrepl_heal_best(int own)
 	return best;
 }
 
-static void ktrepl_heal_expect_homes(struct kunit *test)
+static void ktrepl_heal_expect_preferred(struct kunit *test)
 {
-	struct ktrepl_node *home;
+	struct ktrepl_node *preferred;
 	int cpu, best;
 
 	if (ktrepl_info->fake_nodes)
 		return;
 	for_each_online_cpu(cpu) {
-		home = per_cpu(ktrepl_cpu_home, cpu);
+		preferred = per_cpu(ktrepl_cpu_preferred, cpu);
 		best = ktrepl_heal_best(ktrepl_cpu_node(cpu));
-		/* Without a home it is on the master. */
-		KUNIT_EXPECT_EQ(test, home ? home->nid : best, best);
+		/* Without a preferred node it is on the primary. */
+		KUNIT_EXPECT_EQ(test, preferred ? preferred->nid : best, best);
 	}
 }
 
@@ -375,35 +377,35 @@ static void ktrepl_heal_give_up(struct kunit *test, int nid, bool last)
 	KUNIT_EXPECT_TRUE(test, ktrepl_is_on());
 	KUNIT_EXPECT_FALSE(test, ktrepl_nodes[nid]->live);
 	KUNIT_EXPECT_TRUE(test, cpumask_empty(&ktrepl_nodes[nid]->cpus));
-	ktrepl_heal_expect_homes(test);
+	ktrepl_heal_expect_preferred(test);
 	KUNIT_EXPECT_LT(test, ktrepl_heal_local_cpus(), num_online_cpus());
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 }
 
 /*
- * Memory that keeps nothing is replaced; when it is too much, the node gives up, and
- * with the last node that has copies replication is switched off.
+ * Memory that keeps nothing is replaced; when it is too much, the node gives
+ * up, and with the last node that has replicas replication is switched off.
  */
 static void ktrepl_heal_retire(struct kunit *test)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	unsigned long index;
-	struct page *copy;
+	struct page *replica;
 	int nid, i;
 
-	set = ktrepl_heal_set(&index);
-	nid = ktrepl_heal_first_copy(set, index);
+	region = ktrepl_heal_region(&index);
+	nid = ktrepl_heal_first_replica(region, index);
 	KUNIT_ASSERT_NE(test, nid, NUMA_NO_NODE);
-	copy = ktrepl_set_copy(set, nid, index);
+	replica = ktrepl_region_replica(region, nid, index);
 	ktrepl_heal_retire_marker(nid);
-	KUNIT_EXPECT_PTR_NE(test, ktrepl_set_copy(set, nid, index), copy);
+	KUNIT_EXPECT_PTR_NE(test, ktrepl_region_replica(region, nid, index), replica);
 	KUNIT_EXPECT_GT(test, ktrepl_heal_retired(nid), 0);
 	ktrepl_heal_expect_whole(test);
 
 	for (i = 1; i < KTREPL_STRIKES - 1; i++)
 		ktrepl_heal_retire_marker(nid);
 	KUNIT_EXPECT_TRUE(test, ktrepl_nodes[nid]->live);
-	ktrepl_heal_give_up(test, nid, ktrepl_test_copies(set, index) == 1);
+	ktrepl_heal_give_up(test, nid, ktrepl_test_replicas(region, index) == 1);
 	ktrepl_disable();
 	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
@@ -424,7 +426,7 @@ static void ktrepl_heal_broken(struct kunit *test)
 
 	/* While it is on, the work item sees to it. */
 	WRITE_ONCE(ktrepl_broken_why, "another test");
-	ktrepl_heal_kick();
+	ktrepl_heal_queue();
 	ktrepl_heal_flush();
 	KUNIT_EXPECT_EQ(test, ktrepl_state, KTREPL_BROKEN);
 	ktrepl_heal_mend();
@@ -436,8 +438,8 @@ static struct kunit_case ktrepl_heal_cases[] = {
 	KUNIT_CASE_SLOW(ktrepl_heal_steps),
 	KUNIT_CASE_SLOW(ktrepl_heal_cpu),
 	KUNIT_CASE(ktrepl_heal_poke),
-	KUNIT_CASE(ktrepl_heal_copies),
-	KUNIT_CASE(ktrepl_heal_master),
+	KUNIT_CASE(ktrepl_heal_replicas),
+	KUNIT_CASE(ktrepl_heal_primary),
 	KUNIT_CASE_SLOW(ktrepl_heal_retire),
 	KUNIT_CASE(ktrepl_heal_broken),
 	{ }

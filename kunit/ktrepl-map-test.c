@@ -89,12 +89,12 @@ static void ktrepl_map_read(void *data)
 					  sizeof(r->val));
 }
 
-/* Every CPU and every node's tables must see what the master maps. */
+/* Every CPU and every node's tables must see what the primary maps. */
 static void ktrepl_map_expect(struct kunit *test, unsigned long addr,
 			      unsigned long pfn, unsigned long size)
 {
 	struct ktrepl_map_read r = { .addr = addr };
-	struct ktrepl_walk w;
+	struct ktrepl_mapping w;
 	int cpu, nid;
 
 	for_each_online_cpu(cpu) {
@@ -208,10 +208,12 @@ static void ktrepl_map_pud_table(struct kunit *test)
 	ktrepl_map_small(test);
 }
 
-/* The master's entry in the root table: of the top level that is not folded. */
+/*
+ * The primary's entry in the root table: of the top level that is not folded.
+ */
 static bool ktrepl_map_root_none(unsigned long addr, unsigned long *size)
 {
-	pgd_t *pgd = pgd_offset_pgd(ktrepl_master_root(), addr);
+	pgd_t *pgd = pgd_offset_pgd(ktrepl_primary_root(), addr);
 	p4d_t *p4d;
 	pud_t *pud;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A module for tests: one whose text the execution proof finds, see
- * ktrepl_exec_module(), or one that fails, or waits to be killed.
+ * ktrepl_execmem_module(), or one that fails, or waits to be killed.
  */
 
 #include <linux/delay.h>

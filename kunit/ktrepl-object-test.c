@@ -27,21 +27,23 @@ static void ktrepl_object_exit(struct kunit *test)
 	ktrepl_object_free(test->priv);
 }
 
-/* What every node reads is @data; returns how many have a copy of their own. */
+/*
+ * What every node reads is @data; returns how many have a replica of their own.
+ */
 static int ktrepl_expect_object(struct kunit *test, const void *data)
 {
 	struct ktrepl_object *obj = test->priv;
-	const void *master;
+	const void *primary;
 	int nid, own = 0;
 
 	rcu_read_lock();
-	master = ktrepl_object_copy(obj, NUMA_NO_NODE);
-	KUNIT_EXPECT_MEMEQ(test, master, data, SIZE);
+	primary = ktrepl_object_replica(obj, NUMA_NO_NODE);
+	KUNIT_EXPECT_MEMEQ(test, primary, data, SIZE);
 	KUNIT_EXPECT_MEMEQ(test, ktrepl_object_read(obj), data, SIZE);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		KUNIT_EXPECT_MEMEQ(test, ktrepl_object_copy(obj, nid), data,
+		KUNIT_EXPECT_MEMEQ(test, ktrepl_object_replica(obj, nid), data,
 				   SIZE);
-		own += ktrepl_object_copy(obj, nid) != master;
+		own += ktrepl_object_replica(obj, nid) != primary;
 	}
 	rcu_read_unlock();
 	return own;
@@ -84,7 +86,7 @@ static void ktrepl_object_switch(struct kunit *test)
 	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, ktrepl_init_data), 2);
 }
 
-/* Without memory for new copies all nodes read the new master. */
+/* Without memory for new copies all nodes read the new primary. */
 static void ktrepl_object_shortage(struct kunit *test)
 {
 	unsigned long max = ktrepl_param_mem_max;
@@ -97,22 +99,22 @@ static void ktrepl_object_shortage(struct kunit *test)
 	WRITE_ONCE(ktrepl_param_mem_max, max);
 }
 
-/* Verification can fail: one copy is changed behind its back. */
+/* Verification can fail: one replica is changed behind its back. */
 static void ktrepl_object_corrupt(struct kunit *test)
 {
-	char *copy = NULL;
+	char *replica = NULL;
 	int nid;
 
 	mutex_lock(&ktrepl_mutex);
-	for (nid = 0; nid < ktrepl_nr_nodes && !copy; nid++)
-		if (ktrepl_object_copy(test->priv, nid) !=
-		    ktrepl_object_copy(test->priv, NUMA_NO_NODE))
-			copy = (char *)ktrepl_object_copy(test->priv, nid);
+	for (nid = 0; nid < ktrepl_nr_nodes && !replica; nid++)
+		if (ktrepl_object_replica(test->priv, nid) !=
+		    ktrepl_object_replica(test->priv, NUMA_NO_NODE))
+			replica = (char *)ktrepl_object_replica(test->priv, nid);
 	mutex_unlock(&ktrepl_mutex);
-	KUNIT_ASSERT_NOT_NULL(test, copy);
-	copy[0] ^= 1;
+	KUNIT_ASSERT_NOT_NULL(test, replica);
+	replica[0] ^= 1;
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 1);
-	copy[0] ^= 1;
+	replica[0] ^= 1;
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 }
 

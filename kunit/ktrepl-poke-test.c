@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pokes: all copies or none.
+ * Pokes: all replicas or none.
  */
 
 #include <linux/memory.h>
@@ -10,19 +10,19 @@
 
 static int ktrepl_poke_init(struct kunit *test)
 {
-	struct ktrepl_test_set *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+	struct ktrepl_test_region *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	ktrepl_test_on(test);
 	test->priv = t;
-	ktrepl_test_set_make(test, t);
+	ktrepl_test_region_make(test, t);
 	return 0;
 }
 
 static void ktrepl_poke_exit(struct kunit *test)
 {
 	if (test->priv)
-		ktrepl_test_set_drop(test->priv);
+		ktrepl_test_region_drop(test->priv);
 }
 
 static const struct {
@@ -35,8 +35,8 @@ static const struct {
 
 static void ktrepl_poke_ranges(struct kunit *test)
 {
-	struct ktrepl_test_set *t = test->priv;
-	struct ktrepl_verify res;
+	struct ktrepl_test_region *t = test->priv;
+	struct ktrepl_verify_result res;
 	u8 *src;
 	int i;
 
@@ -57,7 +57,7 @@ static void ktrepl_poke_ranges(struct kunit *test)
 /* A bad target is found before the first store. */
 static void ktrepl_poke_bad(struct kunit *test)
 {
-	struct ktrepl_test_set *t = test->priv;
+	struct ktrepl_test_region *t = test->priv;
 	u8 old = t->mem[4 * PAGE_SIZE - 1], new[8] = { old + 1 };
 
 	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem, new, 0), -EINVAL);
@@ -69,45 +69,45 @@ static void ktrepl_poke_bad(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 }
 
-/* The iterator names the master, and then each copy once. */
+/* The iterator names the primary, and then each replica once. */
 static void ktrepl_poke_iterator(struct kunit *test)
 {
-	struct ktrepl_test_set *t = test->priv;
-	struct ktrepl_poke poke = { };
-	struct page *master = vmalloc_to_page(t->mem), *copy;
-	int nid, seen[KTREPL_MAX_NODES] = { }, masters = 0;
+	struct ktrepl_test_region *t = test->priv;
+	struct ktrepl_poke_iter poke = { };
+	struct page *primary = vmalloc_to_page(t->mem), *replica;
+	int nid, seen[KTREPL_MAX_NODES] = { }, primaries = 0;
 	unsigned int i;
 
 	mutex_lock(&text_mutex);
-	poke.pages[0][0] = master;
+	poke.pages[0][0] = primary;
 	ktrepl_poke_first(&poke, (unsigned long)t->mem, 4);
-	KUNIT_EXPECT_PTR_EQ(test, poke.pages[0][0], master);
+	KUNIT_EXPECT_PTR_EQ(test, poke.pages[0][0], primary);
 	do {
 		KUNIT_EXPECT_LE(test, poke.nr, CONFIG_KTREPL_POKE_BATCH);
 		for (i = 0; i < poke.nr; i++) {
-			masters += poke.pages[i][0] == master;
+			primaries += poke.pages[i][0] == primary;
 			for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 				seen[nid] += poke.pages[i][0] ==
-					     ktrepl_set_copy(t->set, nid, 0);
+					     ktrepl_region_replica(t->region, nid, 0);
 		}
 		/* Nothing is written: there are no caches to maintain. */
 		poke.synced = poke.nr;
 	} while (ktrepl_poke_next(&poke));
 	mutex_unlock(&text_mutex);
 
-	KUNIT_EXPECT_EQ(test, masters, 1);
-	KUNIT_EXPECT_GE(test, ktrepl_test_copies(t->set, 0), 1);
+	KUNIT_EXPECT_EQ(test, primaries, 1);
+	KUNIT_EXPECT_GE(test, ktrepl_test_replicas(t->region, 0), 1);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		copy = ktrepl_set_copy(t->set, nid, 0);
-		KUNIT_EXPECT_EQ(test, seen[nid], copy ? 1 : 0);
+		replica = ktrepl_region_replica(t->region, nid, 0);
+		KUNIT_EXPECT_EQ(test, seen[nid], replica ? 1 : 0);
 	}
 }
 
-/* Each copy that a poke writes counts on its node. */
+/* Each replica that a poke writes counts on its node. */
 static void ktrepl_poke_counted(struct kunit *test)
 {
 	long before[KTREPL_MAX_NODES] = { };
-	struct ktrepl_test_set *t = test->priv;
+	struct ktrepl_test_region *t = test->priv;
 	u32 new = 0x600d;
 	int nid;
 
@@ -116,51 +116,53 @@ static void ktrepl_poke_counted(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem, &new, 4), 0);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		/* Others may poke the image meanwhile. */
-		if (ktrepl_set_copy(t->set, nid, 0))
+		if (ktrepl_region_replica(t->region, nid, 0))
 			KUNIT_EXPECT_GT(test,
 					ktrepl_test_count(nid, KTREPL_STAT_POKE),
 					before[nid]);
 }
 
-/* Of two pages, only one has a copy: the other's master is written again. */
+/*
+ * Of two pages, only one has a replica: the other's primary is written again.
+ */
 static void ktrepl_poke_half(struct kunit *test)
 {
-	struct ktrepl_test_set *t = test->priv;
+	struct ktrepl_test_region *t = test->priv;
 	struct page *lost = NULL;
 	u32 new = 0x12345678;
 	int nid;
 
 	for (nid = 0; nid < ktrepl_nr_nodes && !lost; nid++) {
-		lost = ktrepl_set_copy(t->set, nid, 1);
+		lost = ktrepl_region_replica(t->region, nid, 1);
 		if (lost)
-			t->set->copy[nid][1] = NULL;
+			t->region->replica[nid][1] = NULL;
 	}
 	KUNIT_ASSERT_NOT_NULL(test, lost);
 	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem + PAGE_SIZE - 2, &new, 4), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 	KUNIT_EXPECT_MEMEQ(test, t->mem + PAGE_SIZE - 2, &new, 4);
-	t->set->copy[nid - 1][1] = lost;
+	t->region->replica[nid - 1][1] = lost;
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(true).different, 1);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 }
 
-/* A poke that leaves out one copy, on purpose. */
+/* A poke that leaves out one replica, on purpose. */
 static void ktrepl_poke_broken(struct kunit *test)
 {
-	struct ktrepl_test_set *t = test->priv;
+	struct ktrepl_test_region *t = test->priv;
 	bool left_out = false;
-	struct page *copy;
+	struct page *replica;
 	u32 new = 0xdead;
 	int nid;
 
 	mutex_lock(&text_mutex);
 	arch_ktrepl_write(vmalloc_to_page(t->mem), 0, &new, 4);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		copy = ktrepl_set_copy(t->set, nid, 0);
-		if (copy && !left_out)
+		replica = ktrepl_region_replica(t->region, nid, 0);
+		if (replica && !left_out)
 			left_out = true;
-		else if (copy)
-			arch_ktrepl_write(copy, 0, &new, 4);
+		else if (replica)
+			arch_ktrepl_write(replica, 0, &new, 4);
 	}
 	mutex_unlock(&text_mutex);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 1);

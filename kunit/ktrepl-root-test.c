@@ -44,7 +44,7 @@ static int ktrepl_root_init(struct kunit *test)
 	t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	for_each_online_cpu(cpu) {
-		struct ktrepl_node *node = per_cpu(ktrepl_cpu_home, cpu);
+		struct ktrepl_node *node = per_cpu(ktrepl_cpu_preferred, cpu);
 
 		if (node && node->root) {
 			t->node = node;
@@ -68,7 +68,7 @@ static void ktrepl_root_exit(struct kunit *test)
 
 static void ktrepl_root_refill(struct ktrepl_node *node)
 {
-	irq_work_queue(&node->kick);
+	irq_work_queue(&node->refill_irq);
 	ktrepl_test_refill(node);
 }
 
@@ -86,7 +86,7 @@ static void ktrepl_root_facts(struct kunit *test)
 static void ktrepl_root_user_half(struct kunit *test)
 {
 	const struct ktrepl_range *text = &ktrepl_info->ranges[0];
-	struct ktrepl_walk user, kernel;
+	struct ktrepl_mapping user, kernel;
 	unsigned long addr, nr = 0;
 	pgd_t *root;
 	int nid;
@@ -119,14 +119,14 @@ static void ktrepl_root_user_half(struct kunit *test)
 
 #ifdef CONFIG_KGDB
 
-static void ktrepl_kgdb_master(int cpu)
+static void ktrepl_kgdb_primary(int cpu)
 {
 	atomic_set(&kgdb_active, cpu);
 }
 
 #else
 
-static void ktrepl_kgdb_master(int cpu) { }
+static void ktrepl_kgdb_primary(int cpu) { }
 
 #endif
 
@@ -147,16 +147,16 @@ static int ktrepl_root_kgdb_fn(void *data)
 	pgd_t *loaded;
 
 	local_irq_save(flags);
-	ktrepl_kgdb_master(smp_processor_id());
+	ktrepl_kgdb_primary(smp_processor_id());
 	/* Chosen, but not loaded. */
 	loaded = this_cpu_read(ktrepl_cpu_mm_root);
 	__ktrepl_choose_root(k->mm);
 	k->pgd = ktrepl_loaded_pgd(k->mm);
 	this_cpu_write(ktrepl_cpu_mm_root, loaded);
 	k->missed = cpumask_test_cpu(smp_processor_id(),
-				     &this_cpu_read(ktrepl_cpu_home)->missed);
+				     &this_cpu_read(ktrepl_cpu_preferred)->missed);
 	text_poke_kgdb(k->addr, &byte, 1);
-	ktrepl_kgdb_master(-1);
+	ktrepl_kgdb_primary(-1);
 	local_irq_restore(flags);
 	/* Pairs with smp_load_acquire() in ktrepl_root_kgdb_wait(). */
 	smp_store_release(&k->done, true);
@@ -191,10 +191,10 @@ static void ktrepl_root_kgdb(struct kunit *test)
 	/* Nobody else pokes meanwhile. */
 	mutex_lock(&text_mutex);
 	raw_spin_lock_irqsave(ktrepl_roots_lock(t->mm), flags);
-	raw_spin_lock(&t->node->ready_lock);
+	raw_spin_lock(&t->node->spare_lock);
 	stop_one_cpu_nowait(t->cpu, ktrepl_root_kgdb_fn, &k, &work);
 	done = ktrepl_root_kgdb_wait(&k, 2000);
-	raw_spin_unlock(&t->node->ready_lock);
+	raw_spin_unlock(&t->node->spare_lock);
 	raw_spin_unlock_irqrestore(ktrepl_roots_lock(t->mm), flags);
 	KUNIT_EXPECT_TRUE(test, ktrepl_root_kgdb_wait(&k, 10000));
 	mutex_unlock(&text_mutex);
@@ -225,13 +225,13 @@ static int ktrepl_root_use_fn(void *data)
 {
 	struct ktrepl_root_user *u = data;
 	unsigned long text = (unsigned long)ktrepl_info->marker;
-	struct ktrepl_walk w;
+	struct ktrepl_mapping w;
 
 	kthread_use_mm(u->mm);
 	local_irq_disable();
 	u->cr3 = arch_ktrepl_cpu_root();
 	u->loaded = ktrepl_loaded_pgd(u->mm);
-	u->nid = this_cpu_read(ktrepl_cpu_home)->nid;
+	u->nid = this_cpu_read(ktrepl_cpu_preferred)->nid;
 	u->local = ktrepl_walk(u->cr3, text, u->nid, &w) && !w.remote &&
 		page_to_nid(pfn_to_page(w.pfn)) == u->nid;
 	local_irq_enable();
@@ -304,7 +304,7 @@ static void ktrepl_root_expect(struct kunit *test, pgd_t *root, pgd_t *entry)
 				pgd_val(*kernel_to_user_pgdp(entry)));
 }
 
-/* Another CPU, with another node as its home. */
+/* Another CPU, with another node as its preferred node. */
 static unsigned int ktrepl_root_other(struct kunit *test,
 				      struct ktrepl_node **node)
 {
@@ -312,7 +312,7 @@ static unsigned int ktrepl_root_other(struct kunit *test,
 	int cpu;
 
 	for_each_online_cpu(cpu) {
-		*node = per_cpu(ktrepl_cpu_home, cpu);
+		*node = per_cpu(ktrepl_cpu_preferred, cpu);
 		if (*node && *node != t->node)
 			return cpu;
 	}
@@ -320,14 +320,14 @@ static unsigned int ktrepl_root_other(struct kunit *test,
 }
 
 /* [T13]: an mm lives where it is used, without a root more, and moves once */
-static void ktrepl_root_home(struct kunit *test)
+static void ktrepl_root_preferred(struct kunit *test)
 {
 	struct ktrepl_root_test *t = test->priv;
 	struct ktrepl_root_user u;
 	struct ktrepl_node *node;
 	unsigned int cpu = ktrepl_root_other(test, &node);
 
-	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, ktrepl_master_root()));
+	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, ktrepl_primary_root()));
 	ktrepl_root_use(test, &u, t->mm, t->cpu);
 	KUNIT_EXPECT_PTR_EQ(test, u.loaded, t->mm->pgd);
 	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, t->node->root));
@@ -360,8 +360,8 @@ static void ktrepl_root_clear(struct mm_struct *mm, pgd_t *pgd)
 }
 
 /*
- * [T4] [T5] [M3]: an mm that is on two nodes at once has one root more, with the
- * user entries that it had before, and with those that it gets and loses
+ * [T4] [T5] [M3]: an mm that is on two nodes at once has one root more, with
+ * the user entries that it had before, and with those that it gets and loses
  */
 static void ktrepl_root_two(struct kunit *test)
 {
@@ -450,7 +450,9 @@ static void ktrepl_root_busy(struct kunit *test)
 	ktrepl_root_unuse(test, &b);
 }
 
-/* Switched off, no mm leads to a node; a CPU that parks is not on an mm's root. */
+/*
+ * Switched off, no mm leads to a node; a CPU that parks is not on an mm's root.
+ */
 static void ktrepl_root_leave(struct kunit *test)
 {
 	struct ktrepl_root_test *t = test->priv;
@@ -466,7 +468,7 @@ static void ktrepl_root_leave(struct kunit *test)
 			    &init_mm);
 	KUNIT_EXPECT_NULL(test, per_cpu(ktrepl_cpu_mm_root, t->cpu));
 	ktrepl_disable();
-	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, ktrepl_master_root()));
+	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, ktrepl_primary_root()));
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	KUNIT_EXPECT_EQ(test, add_cpu(t->cpu), 0);
 }
@@ -516,9 +518,9 @@ static void ktrepl_root_missed(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, cpumask_test_cpu(t->cpu, &t->node->missed));
 }
 
-static unsigned int ktrepl_root_ready(struct ktrepl_node *node)
+static unsigned int ktrepl_root_spare(struct ktrepl_node *node)
 {
-	return READ_ONCE(node->nr_ready);
+	return READ_ONCE(node->nr_spare);
 }
 
 /* Memory pressure leaves a floor, and the rest comes back by itself. */
@@ -528,19 +530,19 @@ static void ktrepl_root_pressure(struct kunit *test)
 	unsigned int want, least, i;
 
 	ktrepl_root_refill(t->node);
-	want = t->node->want_ready;
+	want = t->node->want_spare;
 	KUNIT_ASSERT_GE(test, want, 8);
 	least = want;
 	ktrepl_roots_pressure();
 	for (i = 0; i < 800; i++) {
-		least = min(least, ktrepl_root_ready(t->node));
+		least = min(least, ktrepl_root_spare(t->node));
 		usleep_range(1000, 2000);
 	}
 	KUNIT_EXPECT_LT(test, least, want / 2);
 	KUNIT_EXPECT_GE(test, least, want / 8);
-	for (i = 0; i < 100 && ktrepl_root_ready(t->node) < want / 2; i++)
+	for (i = 0; i < 100 && ktrepl_root_spare(t->node) < want / 2; i++)
 		msleep(50);
-	KUNIT_EXPECT_GE(test, ktrepl_root_ready(t->node), want / 2);
+	KUNIT_EXPECT_GE(test, ktrepl_root_spare(t->node), want / 2);
 }
 
 static long ktrepl_root_failures(const struct ktrepl_node *node)
@@ -557,22 +559,25 @@ static void ktrepl_root_backoff(struct kunit *test)
 	long before;
 
 	ktrepl_root_refill(t->node);
-	want = t->node->want_ready;
+	want = t->node->want_spare;
 	WRITE_ONCE(ktrepl_param_mem_max, 1);
 	ktrepl_roots_pressure();
-	for (i = 0; i < 100 && ktrepl_root_ready(t->node) > want / 2; i++)
+	for (i = 0; i < 100 && ktrepl_root_spare(t->node) > want / 2; i++)
 		msleep(20);
-	KUNIT_EXPECT_LE(test, ktrepl_root_ready(t->node), want / 2);
+	KUNIT_EXPECT_LE(test, ktrepl_root_spare(t->node), want / 2);
 	before = ktrepl_root_failures(t->node);
 	ktrepl_root_refill(t->node);
 	msleep(2000);
-	/* At first after 125 ms, then every half second; the first one was ours. */
+	/*
+	 * At first after 125 ms, then every half second; the first one was
+	 * ours.
+	 */
 	KUNIT_EXPECT_GT(test, ktrepl_root_failures(t->node), before);
 	KUNIT_EXPECT_LE(test, ktrepl_root_failures(t->node), before + 8);
 	WRITE_ONCE(ktrepl_param_mem_max, max);
-	for (i = 0; i < 20 && ktrepl_root_ready(t->node) < want; i++)
+	for (i = 0; i < 20 && ktrepl_root_spare(t->node) < want; i++)
 		msleep(50);
-	KUNIT_EXPECT_EQ(test, ktrepl_root_ready(t->node), want);
+	KUNIT_EXPECT_EQ(test, ktrepl_root_spare(t->node), want);
 }
 
 static unsigned int ktrepl_root_want(const struct ktrepl_node *node)
@@ -591,12 +596,12 @@ static void ktrepl_root_join(struct kunit *test)
 	ktrepl_disable();
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	ktrepl_root_refill(t->node);
-	before = t->node->want_ready;
+	before = t->node->want_spare;
 	KUNIT_EXPECT_EQ(test, add_cpu(t->cpu), 0);
 	/* Kicked by the CPU itself, which is online since then. */
 	ktrepl_test_refill(t->node);
-	KUNIT_EXPECT_EQ(test, before + 2, t->node->want_ready);
-	KUNIT_EXPECT_EQ(test, ktrepl_root_want(t->node), t->node->want_ready);
+	KUNIT_EXPECT_EQ(test, before + 2, t->node->want_spare);
+	KUNIT_EXPECT_EQ(test, ktrepl_root_want(t->node), t->node->want_spare);
 }
 
 /* === The key ============================================================= */
@@ -639,7 +644,7 @@ static struct ktrepl_root_split {
 	pgd_t *root;
 	int nid;
 	unsigned long addr;
-	struct ktrepl_walk first;	/* at the first flush of all TLBs */
+	struct ktrepl_mapping first;	/* at the first flush of all TLBs */
 	bool flushed;
 } ktrepl_root_split_state;
 
@@ -652,29 +657,29 @@ static int ktrepl_root_flush_pre(struct kprobe *p, struct pt_regs *regs)
 	return 0;
 }
 
-/* Does a node map the master's large leaf by a copy? */
+/* Does a node map the primary's large leaf by a replica? */
 static bool ktrepl_root_large(const struct ktrepl_node *node,
 			      unsigned long addr, unsigned long *pfn)
 {
-	struct ktrepl_walk n, m;
+	struct ktrepl_mapping n, m;
 
 	if (!ktrepl_walk(node->root, addr, node->nid, &n) ||
-	    !ktrepl_walk(ktrepl_master_root(), addr, node->nid, &m))
+	    !ktrepl_walk(ktrepl_primary_root(), addr, node->nid, &m))
 		return false;
 	*pfn = m.pfn;
 	return n.size == PMD_SIZE && m.size == PMD_SIZE && n.pfn != m.pfn;
 }
 
-/* The last such leaf of all, and the page frame of the master. */
+/* The last such leaf of all, and the page frame of the primary. */
 static unsigned long ktrepl_root_find_large(struct ktrepl_root_split *s)
 {
 	unsigned long addr, pfn, found = 0;
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	int nid;
 
 	mutex_lock(&ktrepl_mutex);
-	list_for_each_entry(set, &ktrepl_sets, list) {
-		for (addr = set->start; set->mapped && addr < set->end;
+	list_for_each_entry(region, &ktrepl_regions, list) {
+		for (addr = region->start; region->mapped && addr < region->end;
 		     addr = ALIGN(addr + 1, PMD_SIZE)) {
 			for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 				struct ktrepl_node *node = ktrepl_nodes[nid];
@@ -694,7 +699,7 @@ static unsigned long ktrepl_root_find_large(struct ktrepl_root_split *s)
 }
 
 /*
- * [F6] [M1]: before the master's leaf is split all nodes map it, and TLBs are
+ * [F6] [M1]: before the primary's leaf is split all nodes map it, and TLBs are
  * flushed.  The split stays, so one a boot will do.
  */
 static void ktrepl_root_split(struct kunit *test)
@@ -704,7 +709,7 @@ static void ktrepl_root_split(struct kunit *test)
 		.symbol_name = "flush_tlb_all",
 		.pre_handler = ktrepl_root_flush_pre,
 	};
-	struct ktrepl_walk n;
+	struct ktrepl_mapping n;
 	unsigned long pfn;
 
 	if (s->addr)
@@ -725,7 +730,7 @@ static void ktrepl_root_split(struct kunit *test)
 	mutex_lock(&ktrepl_mutex);
 	KUNIT_EXPECT_EQ(test, ktrepl_stale(s->nid), PTRS_PER_PTE);
 	mutex_unlock(&ktrepl_mutex);
-	/* With small leaves it can have copies again. */
+	/* With small leaves it can have replicas again. */
 	ktrepl_disable();
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
@@ -746,7 +751,7 @@ static void ktrepl_root_table(struct kunit *test)
 {
 	unsigned long addr = __START_KERNEL_map & PGDIR_MASK, page;
 	struct ktrepl_root_test *t = test->priv;
-	p4d_t *master, *p4d;
+	p4d_t *primary, *p4d;
 
 	if (!pgtable_l5_enabled())
 		kunit_skip(test, "tables of five levels only");
@@ -756,13 +761,13 @@ static void ktrepl_root_table(struct kunit *test)
 	page = get_zeroed_page(GFP_KERNEL);
 	KUNIT_ASSERT_NE(test, page, 0);
 
-	master = ktrepl_root_p4d(init_mm.pgd, addr);
+	primary = ktrepl_root_p4d(init_mm.pgd, addr);
 	p4d = ktrepl_root_p4d(t->node->root, addr);
-	p4d_populate(&init_mm, master, (pud_t *)page);
+	p4d_populate(&init_mm, primary, (pud_t *)page);
 	ktrepl_sync_range(addr, addr + PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, p4d_val(*p4d), p4d_val(*master));
+	KUNIT_EXPECT_EQ(test, p4d_val(*p4d), p4d_val(*primary));
 	vmemmap_free(addr, addr + PAGE_SIZE, NULL);
-	KUNIT_EXPECT_TRUE(test, p4d_none(*master));
+	KUNIT_EXPECT_TRUE(test, p4d_none(*primary));
 	KUNIT_EXPECT_TRUE(test, p4d_none(*p4d));
 	/* Whatever came out: nothing may lead to a page that has been freed. */
 	ktrepl_sync_range(addr, addr + PAGE_SIZE);
@@ -772,7 +777,7 @@ static struct kunit_case ktrepl_root_cases[] = {
 	KUNIT_CASE(ktrepl_root_facts),
 	KUNIT_CASE(ktrepl_root_user_half),
 	KUNIT_CASE(ktrepl_root_kgdb),
-	KUNIT_CASE(ktrepl_root_home),
+	KUNIT_CASE(ktrepl_root_preferred),
 	KUNIT_CASE_SLOW(ktrepl_root_two),
 	KUNIT_CASE_SLOW(ktrepl_root_lazy),
 	KUNIT_CASE_SLOW(ktrepl_root_busy),

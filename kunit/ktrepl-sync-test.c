@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How the tables of nodes follow the master's: which locks are taken when, what
- * becomes of clones whose table the master has freed, and what is flushed.
+ * How the tables of nodes follow the primary's: which locks are taken when,
+ * what becomes of clones whose table the primary has freed, and what is
+ * flushed.
  *
  * Run the suite again after the boot, see ktrepl-text-test.c.
  */
@@ -112,8 +113,8 @@ static int ktrepl_sync_thread(void *data)
 }
 
 /*
- * A second with interrupts disabled, in which clocks may need the tick.  Emulated
- * CPUs take turns, of 100 ms.
+ * A second with interrupts disabled, in which clocks may need the tick.
+ * Emulated CPUs take turns, of 100 ms.
  */
 static bool ktrepl_sync_done(struct ktrepl_sync_task *task)
 {
@@ -279,13 +280,13 @@ static void ktrepl_sync_expect(struct kunit *test, unsigned long addr,
 			       unsigned long pfn, unsigned long size)
 {
 	struct ktrepl_node *node;
-	struct ktrepl_walk w;
+	struct ktrepl_mapping w;
 	int nid;
 
 	mutex_lock(&ktrepl_mutex);
 	ktrepl_sync_for_each_node(node, nid) {
 		if (!ktrepl_walk(node->root, addr, nid, &w))
-			w = (struct ktrepl_walk){ };
+			w = (struct ktrepl_mapping){ };
 		KUNIT_EXPECT_EQ_MSG(test, w.pfn, pfn, "node %d", nid);
 		if (pfn)
 			KUNIT_EXPECT_EQ_MSG(test, w.size, size, "node %d", nid);
@@ -293,14 +294,14 @@ static void ktrepl_sync_expect(struct kunit *test, unsigned long addr,
 	mutex_unlock(&ktrepl_mutex);
 }
 
-/* The master's table that holds the leaf of an address. */
+/* The primary's table that holds the leaf of an address. */
 static struct page *ktrepl_sync_table(unsigned long addr)
 {
 	return pmd_page(*pmd_off_k(addr));
 }
 
 /*
- * Has the master free the PTE table of an address, which nodes have clones of:
+ * Has the primary free the PTE table of an address, which nodes have clones of:
  * a large leaf takes its place.
  */
 static void ktrepl_sync_huge(struct kunit *test, unsigned long addr)
@@ -331,10 +332,10 @@ static void ktrepl_sync_need_huge(struct kunit *test)
 }
 
 /*
- * The page of a freed table comes back as another table of the master: nodes get
- * a clone of that, too.  Clones of the freed one are freed.
+ * The page of a freed table comes back as another table of the primary: nodes
+ * get a clone of that, too.  Clones of the freed one are freed.
  */
-static void ktrepl_sync_reuse_master(struct kunit *test)
+static void ktrepl_sync_reuse_primary(struct kunit *test)
 {
 	unsigned long addr;
 	struct page *table;
@@ -364,8 +365,8 @@ static void ktrepl_sync_reuse_master(struct kunit *test)
 }
 
 /*
- * The page of a freed table comes back where it was: nodes do not go by what they
- * had in its place.
+ * The page of a freed table comes back where it was: nodes do not go by what
+ * they had in its place.
  */
 static void ktrepl_sync_reuse_same(struct kunit *test)
 {
@@ -392,7 +393,7 @@ static void ktrepl_sync_reuse_same(struct kunit *test)
 
 /*
  * The page of a freed table comes back as a clone of a table, into which the
- * core stores entries: it must not take them for the master's.
+ * core stores entries: it must not take them for the primary's.
  */
 static void ktrepl_sync_reuse_clone(struct kunit *test)
 {
@@ -407,13 +408,15 @@ static void ktrepl_sync_reuse_clone(struct kunit *test)
 	for (i = 0; i < 4; i++) {
 		addr = ktrepl_sync_reserve(test, 2 * step);
 		ktrepl_sync_cover(test, addr);
-		/* The master gets its tables for that before. */
+		/* The primary gets its tables for that before. */
 		KUNIT_ASSERT_EQ(test, ktrepl_sync_map(test->priv, addr + step),
 				0);
 		vunmap_range(addr + step, addr + step + PAGE_SIZE);
 		migrate_disable();
 		ktrepl_sync_huge(test, addr);
-		/* Pages come back last in, first out: freed clones before it. */
+		/*
+		 * Pages come back last in, first out: freed clones before it.
+		 */
 		ktrepl_sync_reap();
 		for (j = 0; j < i; j++)
 			taken[j] = alloc_page(GFP_KERNEL | __GFP_NOFAIL);
@@ -512,24 +515,26 @@ static void ktrepl_sync_cont(struct kunit *test)
 						  ktrepl_sync_set_cont, pages),
 			0);
 	KUNIT_EXPECT_EQ(test, ktrepl_leaf_size(addr), CONT_PTE_SIZE);
-	KUNIT_EXPECT_NULL(test, ktrepl_page_fixed(addr + PAGE_SIZE));
+	KUNIT_EXPECT_NULL(test, ktrepl_page_is_ro(addr + PAGE_SIZE));
 	vunmap_range(addr, addr + CONT_PTE_SIZE);
 	__free_pages(pages, CONT_PTE_SHIFT - PAGE_SHIFT);
 	KUNIT_EXPECT_EQ(test, ktrepl_sync_map(test->priv, addr), 0);
-	KUNIT_EXPECT_NOT_NULL(test, ktrepl_page_fixed(addr));
+	KUNIT_EXPECT_NOT_NULL(test, ktrepl_page_is_ro(addr));
 	vunmap_range(addr, addr + PAGE_SIZE);
 }
 
-/* The linear alias of a node's root is read-only, like that of swapper_pg_dir */
+/*
+ * The linear alias of a node's root is read-only, like that of swapper_pg_dir
+ */
 static void ktrepl_sync_root_ro(struct kunit *test)
 {
 	struct ktrepl_node *node;
-	struct ktrepl_walk w;
+	struct ktrepl_mapping w;
 	int nid;
 
 	mutex_lock(&ktrepl_mutex);
 	ktrepl_sync_for_each_node(node, nid) {
-		KUNIT_EXPECT_TRUE(test, ktrepl_walk(ktrepl_master_root(),
+		KUNIT_EXPECT_TRUE(test, ktrepl_walk(ktrepl_primary_root(),
 						    (unsigned long)node->root,
 						    nid, &w));
 		KUNIT_EXPECT_EQ(test, pgprot_val(w.prot) &
@@ -547,7 +552,7 @@ static void ktrepl_sync_cont(struct kunit *test)
 
 static void ktrepl_sync_root_ro(struct kunit *test)
 {
-	kunit_skip(test, "like that of the master's root, it is writable");
+	kunit_skip(test, "like that of the primary's root, it is writable");
 }
 
 #endif /* CONFIG_ARM64 */
@@ -642,8 +647,8 @@ static void ktrepl_sync_noprobe(struct kunit *test)
 	static const char *const names[] = {
 		"__ktrepl_poke_first", "__ktrepl_poke_next", "ktrepl_poke_fill",
 		"ktrepl_poke_differs", "ktrepl_poke_report", "ktrepl_poke_check",
-		"ktrepl_set_find", "ktrepl_exec_is_on", "ktrepl_exec_kick",
-		"ktrepl_heal_kick", "ktrepl_diverged", "ktrepl_broken",
+		"ktrepl_region_find", "ktrepl_execmem_is_on", "ktrepl_execmem_queue",
+		"ktrepl_heal_queue", "ktrepl_diverged", "ktrepl_broken",
 	};
 	int i;
 
@@ -664,7 +669,7 @@ static struct kunit_case ktrepl_sync_cases[] = {
 	KUNIT_CASE(ktrepl_sync_lockless),
 	KUNIT_CASE(ktrepl_sync_locked),
 	KUNIT_CASE(ktrepl_sync_poke_waits),
-	KUNIT_CASE(ktrepl_sync_reuse_master),
+	KUNIT_CASE(ktrepl_sync_reuse_primary),
 	KUNIT_CASE(ktrepl_sync_reuse_same),
 	KUNIT_CASE(ktrepl_sync_reuse_clone),
 	KUNIT_CASE(ktrepl_sync_flush),

@@ -23,7 +23,7 @@
 
 static void ktrepl_expect_equal(struct kunit *test)
 {
-	struct ktrepl_verify res = ktrepl_test_verify(false);
+	struct ktrepl_verify_result res = ktrepl_test_verify(false);
 
 	KUNIT_EXPECT_GT(test, res.compared, 0);
 	KUNIT_EXPECT_EQ(test, res.different, 0);
@@ -55,11 +55,13 @@ static unsigned long ktrepl_count_missed(const char *start, const char *end)
 	unsigned long addr = PAGE_ALIGN((unsigned long)start), nr = 0;
 
 	for (; addr < PAGE_ALIGN_DOWN((unsigned long)end); addr += PAGE_SIZE)
-		nr += !ktrepl_set_find(addr);
+		nr += !ktrepl_region_find(addr);
 	return nr;
 }
 
-/* [F2]: by the linker's symbols, no page of text or read-only data is left out */
+/*
+ * [F2]: by the linker's symbols, no page of text or read-only data is left out
+ */
 static void ktrepl_text_ranges(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, ktrepl_count_missed(_stext, _etext), 0);
@@ -87,7 +89,7 @@ static void ktrepl_text_where(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, m.buf);
 	cpus_read_lock();
 	mutex_lock(&ktrepl_mutex);
-	ktrepl_where_show(&m);
+	ktrepl_locality_show(&m);
 	mutex_unlock(&ktrepl_mutex);
 	cpus_read_unlock();
 
@@ -100,42 +102,42 @@ static void ktrepl_text_where(struct kunit *test)
 		if (sscanf(line, "cpu %d node %d expect %d text %d rodata %d",
 			   &cpu, &node, &expect, &text, &rodata) != 5)
 			continue;
-		nid = ktrepl_node_home(ktrepl_cpu_node(cpu));
+		nid = ktrepl_node_preferred(ktrepl_cpu_node(cpu));
 		wrong += expect != nid || text != nid || rodata != nid;
 	}
 	KUNIT_EXPECT_EQ(test, wrong, 0);
 	ktrepl_expect_equal(test);
 }
 
-/* Calls @fn for each page of each set that a node maps privately. */
+/* Calls @fn for each page of each region that a node maps privately. */
 static void ktrepl_each_leaf(struct kunit *test,
 			     void (*fn)(struct kunit *test, int nid,
-					struct ktrepl_set *set, unsigned long i))
+					struct ktrepl_region *region, unsigned long i))
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	unsigned long i;
 	int nid;
 
 	mutex_lock(&ktrepl_mutex);
-	list_for_each_entry(set, &ktrepl_sets, list)
+	list_for_each_entry(region, &ktrepl_regions, list)
 		for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-			for (i = 0; set->mapped &&
+			for (i = 0; region->mapped &&
 			     ktrepl_nodes[nid] && ktrepl_nodes[nid]->root &&
-			     i < ktrepl_set_pages(set); i++)
-				fn(test, nid, set, i);
+			     i < ktrepl_region_pages(region); i++)
+				fn(test, nid, region, i);
 	mutex_unlock(&ktrepl_mutex);
 }
 
 static void ktrepl_check_leaf(struct kunit *test, int nid,
-			      struct ktrepl_set *set, unsigned long i)
+			      struct ktrepl_region *region, unsigned long i)
 {
-	unsigned long addr = set->start + (i << PAGE_SHIFT);
-	struct page *copy = ktrepl_set_copy(set, nid, i);
-	struct ktrepl_walk n, m;
+	unsigned long addr = region->start + (i << PAGE_SHIFT);
+	struct page *replica = ktrepl_region_replica(region, nid, i);
+	struct ktrepl_mapping n, m;
 
 	KUNIT_ASSERT_TRUE(test, ktrepl_walk(ktrepl_nodes[nid]->root, addr, nid,
 					    &n));
-	KUNIT_ASSERT_TRUE(test, ktrepl_walk(ktrepl_master_root(), addr,
+	KUNIT_ASSERT_TRUE(test, ktrepl_walk(ktrepl_primary_root(), addr,
 					    nid, &m));
 	KUNIT_EXPECT_LE(test, n.size, m.size);
 	if (ktrepl_info->keep_leaves)
@@ -143,29 +145,29 @@ static void ktrepl_check_leaf(struct kunit *test, int nid,
 	if (n.size < m.size)
 		m.prot = arch_ktrepl_split_prot(m.prot);
 	KUNIT_EXPECT_EQ(test, pgprot_val(n.prot), pgprot_val(m.prot));
-	KUNIT_EXPECT_EQ(test, n.pfn, copy ? page_to_pfn(copy) : m.pfn);
-	if (copy) {
-		KUNIT_EXPECT_EQ(test, page_to_nid(copy), nid);
+	KUNIT_EXPECT_EQ(test, n.pfn, replica ? page_to_pfn(replica) : m.pfn);
+	if (replica) {
+		KUNIT_EXPECT_EQ(test, page_to_nid(replica), nid);
 		KUNIT_EXPECT_EQ(test, n.remote, 0);
 	}
 }
 
-/* [T1] [T3] [F6]: a node's leaf has the master's size and protection */
+/* [T1] [T3] [F6]: a node's leaf has the primary's size and protection */
 static void ktrepl_text_leaves(struct kunit *test)
 {
 	ktrepl_each_leaf(test, ktrepl_check_leaf);
 }
 
 static void ktrepl_check_alias(struct kunit *test, int nid,
-			       struct ktrepl_set *set, unsigned long i)
+			       struct ktrepl_region *region, unsigned long i)
 {
-	struct page *copy = ktrepl_set_copy(set, nid, i);
-	struct ktrepl_walk w;
+	struct page *replica = ktrepl_region_replica(region, nid, i);
+	struct ktrepl_mapping w;
 
-	if (!copy)
+	if (!replica)
 		return;
-	KUNIT_ASSERT_TRUE(test, ktrepl_walk(ktrepl_master_root(),
-					    (unsigned long)page_address(copy),
+	KUNIT_ASSERT_TRUE(test, ktrepl_walk(ktrepl_primary_root(),
+					    (unsigned long)page_address(replica),
 					    nid, &w));
 	if (can_set_direct_map())
 		KUNIT_EXPECT_FALSE(test, pte_write(pfn_pte(w.pfn, w.prot)));
@@ -173,13 +175,13 @@ static void ktrepl_check_alias(struct kunit *test, int nid,
 			pgprot_val(pgprot_nx(w.prot)));
 }
 
-/* [P6]: nobody can write to a copy, or execute it, by its linear alias */
+/* [P6]: nobody can write to a replica, or execute it, by its linear alias */
 static void ktrepl_text_alias(struct kunit *test)
 {
 	ktrepl_each_leaf(test, ktrepl_check_alias);
 }
 
-/* [P1]: the patching primitive reaches all copies */
+/* [P1]: the patching primitive reaches all replicas */
 static void ktrepl_text_poke(struct kunit *test)
 {
 	u32 *marker = ktrepl_info->marker, old = *marker;
@@ -191,29 +193,29 @@ static void ktrepl_text_poke(struct kunit *test)
 	ktrepl_expect_equal(test);
 }
 
-/* [P2]: a poke that leaves out a copy is found, and mended */
+/* [P2]: a poke that leaves out a replica is found, and mended */
 static void ktrepl_text_divergence(struct kunit *test)
 {
 	unsigned long addr = (unsigned long)ktrepl_info->marker;
 	u32 new = arch_ktrepl_marker_code(78);
-	struct ktrepl_verify res = { };
-	struct page *copy = NULL;
-	struct ktrepl_set *set;
+	struct ktrepl_verify_result res = { };
+	struct page *replica = NULL;
+	struct ktrepl_region *region;
 	int nid;
 
 	mutex_lock(&ktrepl_mutex);
-	set = ktrepl_set_find(addr);
-	for (nid = 0; nid < ktrepl_nr_nodes && !copy; nid++)
-		copy = ktrepl_set_copy(set, nid, ktrepl_set_index(set, addr));
-	if (copy) {
+	region = ktrepl_region_find(addr);
+	for (nid = 0; nid < ktrepl_nr_nodes && !replica; nid++)
+		replica = ktrepl_region_replica(region, nid, ktrepl_region_index(region, addr));
+	if (replica) {
 		mutex_lock(&text_mutex);
-		arch_ktrepl_write(copy, offset_in_page(addr), &new,
+		arch_ktrepl_write(replica, offset_in_page(addr), &new,
 				  sizeof(new));
 		mutex_unlock(&text_mutex);
 		ktrepl_verify(&res, NULL, true);
 	}
 	mutex_unlock(&ktrepl_mutex);
-	KUNIT_ASSERT_NOT_NULL(test, copy);
+	KUNIT_ASSERT_NOT_NULL(test, replica);
 	KUNIT_EXPECT_EQ(test, res.different, 1);
 	ktrepl_expect_equal(test);
 }
@@ -295,7 +297,7 @@ static void ktrepl_text_switch(struct kunit *test)
 	ktrepl_expect_equal(test);
 }
 
-/* Shortage: what is missing is the master's, size and protection included. */
+/* Shortage: what is missing is the primary's, size and protection included. */
 static void ktrepl_text_shortage(struct kunit *test)
 {
 	static const unsigned long caps[] = {

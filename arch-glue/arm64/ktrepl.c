@@ -2,8 +2,8 @@
 /*
  * ktrepl glue for arm64.
  *
- * The kernel has one root table, in TTBR1.  A node root is a copy of it, in a
- * group that is laid out like that of swapper_pg_dir: entry code, KPTI and
+ * The kernel has one root table, in TTBR1.  A node root is a replica of it, in
+ * a group that is laid out like that of swapper_pg_dir: entry code, KPTI and
  * software PAN find the tables next to the root by adding to TTBR1.
  *
  * A CPU changes roots by way of the identity map, with an empty root in between
@@ -59,7 +59,7 @@ u32 arch_ktrepl_marker_code(u32 val)
 
 static struct ktrepl_arch_info ktrepl_arm64_info = {
 	.marker = (u8 *)arch_ktrepl_marker + AARCH64_INSN_SIZE,
-	.sync_copies = true,
+	.sync_replicas = true,
 };
 
 static void ktrepl_add_range(const char *name, enum ktrepl_kind kind,
@@ -87,7 +87,9 @@ static __always_inline void ktrepl_add_part(const char *name,
 	unsigned long hyp = PAGE_ALIGN_DOWN((unsigned long)hyp_start);
 
 	if (IS_ENABLED(CONFIG_KVM) && is_protected_kvm_enabled()) {
-		/* The host's reading a page of EL2 is fatal, copying included. */
+		/*
+		 * The host's reading a page of EL2 is fatal, copying included.
+		 */
 		ktrepl_add_range(name, kind, start, hyp);
 		start = PAGE_ALIGN((unsigned long)hyp_end);
 	}
@@ -134,7 +136,7 @@ const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 		return info;
 	}
 	if (!can_set_direct_map()) {
-		info->refuse = "copies cannot be write-protected (rodata=on)";
+		info->refuse = "replicas cannot be write-protected (rodata=on)";
 		return info;
 	}
 	ktrepl_add_part("image-text", KTREPL_TEXT, (unsigned long)_stext,
@@ -276,7 +278,7 @@ void arch_ktrepl_root_free(pgd_t *root)
 
 /*
  * Nothing but TTBR1's tables maps the image.  A root is read-only from here on,
- * like swapper_pg_dir; tables below are not, in the master neither.
+ * like swapper_pg_dir; tables below are not, in the primary neither.
  */
 int arch_ktrepl_node_finish(int nid, pgd_t *root)
 {
@@ -291,8 +293,9 @@ void arch_ktrepl_leaf_sync(pgd_t *root, unsigned long addr)
 
 /*
  * Not by set_pmd() and the like, which tell of stores to tables: a clone may be
- * in a page that has been a table of the master, and our caller holds the locks.
- * A root is written like swapper_pg_dir, through the slot that patch_lock keeps.
+ * in a page that has been a table of the primary, and our caller holds the
+ * locks. A root is written like swapper_pg_dir, through the slot that
+ * patch_lock keeps.
  */
 void arch_ktrepl_store(pgd_t *root, void *entry, u64 val)
 {
@@ -334,7 +337,7 @@ void arch_ktrepl_attach(void)
 	 */
 	bool sdei = cpu_online(smp_processor_id());
 	pgd_t *root = ktrepl_cpu_root();
-	bool master = root == lm_alias(swapper_pg_dir);
+	bool primary = root == lm_alias(swapper_pg_dir);
 
 	/* By physical address: KASAN may have tagged the linear one. */
 	if (virt_to_phys(arch_ktrepl_cpu_root()) == virt_to_phys(root))
@@ -342,8 +345,8 @@ void arch_ktrepl_attach(void)
 	/* An SDEI event would come in while nothing is mapped. */
 	if (sdei)
 		sdei_mask_local_cpu();
-	/* A TLB that other CPUs fill is of use for the master only. */
-	__cpu_replace_ttbr1(root, master && system_supports_cnp());
+	/* A TLB that other CPUs fill is of use for the primary only. */
+	__cpu_replace_ttbr1(root, primary && system_supports_cnp());
 	post_ttbr_update_workaround();
 	if (sdei)
 		sdei_unmask_local_cpu();

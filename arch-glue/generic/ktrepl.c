@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ktrepl glue for a port without page tables: copies are plain memory.
+ * ktrepl glue for a port without page tables: replicas are plain memory.
  *
  * Runs the registry, pokes, objects and verification, with pretended nodes, on
  * any architecture (UML in particular), and is the template for a new port.
  * Nothing of the image is replicated: without page tables of its own, no CPU
- * could fetch from a copy.
+ * could fetch from a replica.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt

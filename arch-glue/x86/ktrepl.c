@@ -3,9 +3,9 @@
  * ktrepl glue for x86_64.
  *
  * The image lies in PGD entry 511, which no user mm changes.  In the root group
- * of an mm (8 KiB with page table isolation: kernel half and user half) this entry
- * leads to the tables of a node.  A node root is a copy of a root group in which
- * it leads to those of another one.
+ * of an mm (8 KiB with page table isolation: kernel half and user half) this
+ * entry leads to the tables of a node.  A node root is a replica of a root
+ * group in which it leads to those of another one.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -33,7 +33,7 @@
 
 /*
  * mov $imm32, %eax; ret, with the operand naturally aligned: one store of it is
- * seen whole or not at all. A plain return, so that copies of the code work
+ * seen whole or not at all. A plain return, so that replicas of the code work
  * elsewhere, too.
  */
 asm(".pushsection .text, \"ax\"\n"
@@ -87,16 +87,18 @@ const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 	u8 *marker = (u8 *)arch_ktrepl_marker;
 
 	info->refuse = ktrepl_refuse();
-	/* What a node's own entry of the root covers; vmalloc space is below. */
+	/*
+	 * What a node's own entry of the root covers; vmalloc space is below.
+	 */
 	info->lowest = __START_KERNEL_map & PGDIR_MASK;
 	/* It is data: not to be taken for a jump past the ENDBR. */
 	OPTIMIZER_HIDE_VAR(marker);
 	info->marker = marker + ENDBR_INSN_SIZE + 4;
 
 	/*
-	 * Text ends where a 2 MiB leaf does.  The padding behind read-only data has
-	 * been made writable and given back to the page allocator, and its last
-	 * leaf split for that.
+	 * Text ends where a 2 MiB leaf does.  The padding behind read-only data
+	 * has been made writable and given back to the page allocator, and its
+	 * last leaf split for that.
 	 */
 	info->ranges[0] = (struct ktrepl_range){
 		.name = "image-text", .kind = KTREPL_TEXT,
@@ -190,8 +192,8 @@ static void ktrepl_copy_entries(pgd_t *dst, const pgd_t *src)
 
 	/*
 	 * Those of user space, entry by entry: a store to @src that happens
-	 * meanwhile is repeated in @dst soon, but until then the CPU must not see
-	 * one half done.
+	 * meanwhile is repeated in @dst soon, but until then the CPU must not
+	 * see one half done.
 	 */
 #pragma GCC unroll 8
 	for (i = 0; i < PTRS_PER_PGD / 2; i++)
@@ -214,7 +216,9 @@ void arch_ktrepl_root_sync(pgd_t *root, const pgd_t *from, const void *entry)
 {
 	unsigned int i = offset_in_page(entry) / sizeof(pgd_t);
 
-	/* With five levels, p4d_populate() tells of the tables below as well. */
+	/*
+	 * With five levels, p4d_populate() tells of the tables below as well.
+	 */
 	if (PTR_ALIGN_DOWN(entry, PAGE_SIZE) != from)
 		return;
 	WRITE_ONCE(root[i], from[i]);
@@ -320,13 +324,13 @@ int arch_ktrepl_node_finish(int nid, pgd_t *root)
 	pgd_t *m_pgd = kernel_to_user_pgdp(init_mm.pgd + KTREPL_PGD_INDEX);
 	pgd_t *n_pgd = kernel_to_user_pgdp(root + KTREPL_PGD_INDEX);
 	unsigned long addr = (unsigned long)_text & PUD_MASK;
-	pmd_t *kernel, *master, *user;
+	pmd_t *kernel, *primary, *user;
 	int i, err;
 
 	if (!cpu_feature_enabled(X86_FEATURE_PTI) || pgd_none(*m_pgd))
 		return 0;
-	master = ktrepl_pmd_page(m_pgd, addr);
-	if (!master)
+	primary = ktrepl_pmd_page(m_pgd, addr);
+	if (!primary)
 		return 0;
 	if (pgd_val(*n_pgd) == pgd_val(*m_pgd)) {
 		err = ktrepl_user_clone(nid, n_pgd, addr);
@@ -337,7 +341,7 @@ int arch_ktrepl_node_finish(int nid, pgd_t *root)
 	kernel = ktrepl_pmd_page(root + KTREPL_PGD_INDEX, addr);
 	user = ktrepl_pmd_page(n_pgd, addr);
 	for (i = 0; i < PTRS_PER_PMD; i++)
-		if (pmd_leaf(master[i]))
+		if (pmd_leaf(primary[i]))
 			set_pmd(&user[i], kernel[i]);
 	return 0;
 }

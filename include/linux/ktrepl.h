@@ -2,13 +2,13 @@
 /*
  * NUMA kernel text replication: the interface for the rest of the kernel.
  *
- * ktrepl keeps a copy of kernel text and read-only data on every NUMA node,
+ * ktrepl keeps a replica of kernel text and read-only data on every NUMA node,
  * mapped at the same virtual address through per-node page tables, and keeps
- * every copy patched.  See Documentation/core-api/ktrepl.rst.
+ * every replica patched.  See Documentation/core-api/ktrepl.rst.
  *
  * Code that patches text through the architecture's own primitives
  * (text_poke() and friends) needs nothing from here: the primitive itself
- * walks the copies.  Everything is a no-op with CONFIG_KTREPL=n, and a
+ * walks the replicas.  Everything is a no-op with CONFIG_KTREPL=n, and a
  * patched-out branch while replication is off.
  */
 #ifndef _LINUX_KTREPL_H
@@ -25,12 +25,12 @@
 #endif
 
 struct ktrepl_object;
-struct ktrepl_set;
+struct ktrepl_region;
 struct mm_struct;
 struct page;
 
 /**
- * struct ktrepl_poke - iterates the copies that one poke has to write
+ * struct ktrepl_poke_iter - iterates the replicas that one poke has to write
  * @pages: the targets to write now, several at a time; of each the second page
  *	   is used when the range crosses a page boundary
  * @nr:	   how many targets there are
@@ -38,13 +38,13 @@ struct page;
  * Filled by ktrepl_poke_first(), advanced by ktrepl_poke_next().  The rest is
  * private to lib/ktrepl.
  */
-struct ktrepl_poke {
+struct ktrepl_poke_iter {
 	struct page *pages[CONFIG_KTREPL_POKE_BATCH][2];
 	unsigned int nr;
 #ifdef CONFIG_KTREPL
 	/* private: */
-	struct page *master[2];
-	struct ktrepl_set *set[2];
+	struct page *primary[2];
+	struct ktrepl_region *region[2];
 	unsigned long index[2];
 	unsigned int offset, len, span;
 	short nids[CONFIG_KTREPL_POKE_BATCH];
@@ -61,62 +61,62 @@ DECLARE_STATIC_KEY_FALSE(ktrepl_key);
 /* Set before replication is on for the first time. */
 extern unsigned long ktrepl_lowest;
 
-void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
+void __ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr,
 			 size_t len);
-bool __ktrepl_poke_next(struct ktrepl_poke *poke);
+bool __ktrepl_poke_next(struct ktrepl_poke_iter *poke);
 void __ktrepl_sync_range(unsigned long start, unsigned long end);
 void __ktrepl_split_leaf(unsigned long addr);
 
 /**
  * ktrepl_poke_first - resolve every target of a poke
- * @poke:  iterator; @poke->pages[0] holds the master's page(s) on entry, and is
- *	   the first target on return
+ * @poke:  iterator; @poke->pages[0] holds the primary's page(s) on entry, and
+ *	   is the first target on return
  * @addr:  virtual address of the first byte that is about to be written
  * @len:   number of bytes, at most up to the end of the second page
  *
  * Called by an architecture's patching primitive before its first store.  It
- * cannot fail: a page without a copy on some node is mapped there from the
- * master, and writing the master covers it.
+ * cannot fail: a page without a replica on some node is mapped there from the
+ * primary, and writing the primary covers it.
  *
  * Context: Any, NMI and kgdb with all other CPUs stopped included.  The caller
  * holds text_mutex or arch_ktrepl_lock(), or is the only running CPU.
  */
 static __always_inline void
-ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr, size_t len)
+ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr, size_t len)
 {
 	poke->nr = 1;
-	poke->set[0] = NULL;
-	poke->set[1] = NULL;
+	poke->region[0] = NULL;
+	poke->region[1] = NULL;
 	if (static_branch_unlikely(&ktrepl_key))
 		__ktrepl_poke_first(poke, addr, len);
 }
 
 /**
- * ktrepl_poke_next - step to the next copies that a poke has to write
+ * ktrepl_poke_next - step to the next replicas that a poke has to write
  * @poke: iterator; the caller has just written the @poke->nr targets
  *
- * Compares what was just written with the master.  Copies that differ are
+ * Compares what was just written with the primary.  Replicas that differ are
  * reported, and named once more, for the caller to write them again.
  *
  * Context: As for ktrepl_poke_first().
- * Return: true when there are targets to be written next, false when all copies
- * have been written.
+ * Return: true when there are targets to be written next, false when all
+ * replicas have been written.
  */
-static __always_inline bool ktrepl_poke_next(struct ktrepl_poke *poke)
+static __always_inline bool ktrepl_poke_next(struct ktrepl_poke_iter *poke)
 {
-	if (!poke->set[0] && !poke->set[1])
+	if (!poke->region[0] && !poke->region[1])
 		return false;
 	return __ktrepl_poke_next(poke);
 }
 
 /**
- * ktrepl_sync_range - the master's entries for kernel addresses have changed
+ * ktrepl_sync_range - the primary's entries for kernel addresses have changed
  * @start: first address
  * @end:   first address behind them
  *
  * Called after the stores to leaves, or to the table entries that replaced
  * them, and before the TLB flush that makes the change effective, so that a
- * node's leaf is never stricter nor looser than the master's after the flush.
+ * node's leaf is never stricter nor looser than the primary's after the flush.
  * Addresses that no node maps privately are rejected by range.
  *
  * Context: Any but NMI.  Takes a raw spinlock with interrupts disabled.
@@ -130,13 +130,13 @@ static __always_inline void ktrepl_sync_range(unsigned long start,
 }
 
 /**
- * ktrepl_split_leaf - the master's large leaf is about to be split
+ * ktrepl_split_leaf - the primary's large leaf is about to be split
  * @addr: an address that it covers
  *
- * Called before the store, and where the caller flushes TLBs after it.  When this
- * returns all nodes map the master's leaf, and no CPU has another translation of
- * its addresses cached: during the split there are never two sizes of leaves with
- * two physical addresses.
+ * Called before the store, and where the caller flushes TLBs after it.  When
+ * this returns all nodes map the primary's leaf, and no CPU has another
+ * translation of its addresses cached: during the split there are never two
+ * sizes of leaves with two physical addresses.
  *
  * Context: Interrupts enabled; may hold spinlocks that flush_tlb_all() allows.
  */
@@ -157,18 +157,18 @@ static __always_inline void ktrepl_split_leaf(unsigned long addr)
 void ktrepl_late_init(void);
 
 /**
- * ktrepl_poke - write bytes to the master and to every copy
- * @addr: first address; kernel text or read-only data, or a registered set
+ * ktrepl_poke - write bytes to the primary and to every replica
+ * @addr: first address; kernel text or read-only data, or a registered region
  * @src:  bytes to write
  * @len:  number of bytes
  *
  * For callers that are not tied to an architecture.  Writing over live
  * instructions needs the architecture's own protocol (text_poke_bp(),
- * aarch64_insn_patch_text()), which reaches every copy as well.
+ * aarch64_insn_patch_text()), which reaches every replica as well.
  *
  * Context: Process context, takes text_mutex.
  * Return: 0, -EINVAL when @len is 0 or the range wraps, -EFAULT when @addr is
- * not in a registered set.  Nothing is written on error.
+ * not in a registered region.  Nothing is written on error.
  */
 int ktrepl_poke(void *addr, const void *src, size_t len);
 
@@ -178,8 +178,8 @@ int ktrepl_poke(void *addr, const void *src, size_t len);
  * @init: initial contents, or NULL for zeroes
  * @size: size in bytes
  *
- * Each node that takes part gets its own copy; a node whose allocation fails
- * reads the master and the failure is counted.
+ * Each node that takes part gets its own replica; a node whose allocation fails
+ * reads the primary and the failure is counted.
  *
  * Context: Process context, may sleep.
  * Return: the object, or ERR_PTR(-EINVAL) for size 0, ERR_PTR(-ENOMEM).
@@ -188,7 +188,7 @@ struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
 					  size_t size);
 
 /**
- * ktrepl_object_read - the copy of an object that is local to this CPU
+ * ktrepl_object_read - the replica of an object that is local to this CPU
  * @obj: the object
  *
  * Context: Any; inside rcu_read_lock(), which also bounds the use of the
@@ -204,7 +204,7 @@ const void *ktrepl_object_read(const struct ktrepl_object *obj);
  * @src: new bytes
  * @len: how many
  *
- * A reader sees all of the old or all of the new contents.  All copies are
+ * A reader sees all of the old or all of the new contents.  All replicas are
  * changed, or none.
  *
  * Context: Process context, may sleep.  Writers exclude each other.
@@ -215,7 +215,7 @@ int ktrepl_object_write(struct ktrepl_object *obj, size_t off, const void *src,
 			size_t len);
 
 /**
- * ktrepl_object_free - free an object and all its copies
+ * ktrepl_object_free - free an object and all its replicas
  * @obj: the object, ERR_PTR or NULL (nothing happens for the latter two)
  *
  * Context: Process context, waits for an RCU grace period.  No reader can find
@@ -225,13 +225,13 @@ void ktrepl_object_free(struct ktrepl_object *obj);
 
 #else /* !CONFIG_KTREPL */
 
-static inline void ktrepl_poke_first(struct ktrepl_poke *poke,
+static inline void ktrepl_poke_first(struct ktrepl_poke_iter *poke,
 				     unsigned long addr, size_t len)
 {
 	poke->nr = 1;
 }
 
-static inline bool ktrepl_poke_next(struct ktrepl_poke *poke) { return false; }
+static inline bool ktrepl_poke_next(struct ktrepl_poke_iter *poke) { return false; }
 static inline void ktrepl_sync_range(unsigned long start, unsigned long end) { }
 static inline void ktrepl_split_leaf(unsigned long addr) { }
 static inline void ktrepl_late_init(void) { }
@@ -259,46 +259,46 @@ static inline void ktrepl_ptdump(struct ptdump_state *st) { }
 #ifdef CONFIG_KTREPL_MODULES
 
 /**
- * ktrepl_exec_alloc - executable memory has been allocated
+ * ktrepl_execmem_alloc - executable memory has been allocated
  * @type: what it is for
  * @ptr:  its address, or NULL: nothing happens
  * @size: its size in bytes
  *
  * Context: Process context, may sleep; text_mutex may be held.
  */
-void ktrepl_exec_alloc(enum execmem_type type, void *ptr, size_t size);
+void ktrepl_execmem_alloc(enum execmem_type type, void *ptr, size_t size);
 
 /**
- * ktrepl_exec_detach - executable memory is about to be unmapped
+ * ktrepl_execmem_detach - executable memory is about to be unmapped
  * @ptr: its address, or NULL
  *
- * Its copies stay mapped as long as itself.
+ * Its replicas stay mapped as long as itself.
  *
  * Context: Process context, may sleep; text_mutex may be held.
- * Return: for ktrepl_exec_free().
+ * Return: for ktrepl_execmem_free().
  */
-struct ktrepl_set *ktrepl_exec_detach(void *ptr);
+struct ktrepl_region *ktrepl_execmem_detach(void *ptr);
 
 /**
- * ktrepl_exec_free - executable memory has been unmapped, TLBs flushed
- * @set: from ktrepl_exec_detach()
+ * ktrepl_execmem_free - executable memory has been unmapped, TLBs flushed
+ * @region: from ktrepl_execmem_detach()
  *
- * Its copies are freed soon.
+ * Its replicas are freed soon.
  *
  * Context: Any but NMI.
  */
-void ktrepl_exec_free(struct ktrepl_set *set);
+void ktrepl_execmem_free(struct ktrepl_region *region);
 
 #else
 
-static inline void ktrepl_exec_alloc(enum execmem_type type, void *ptr,
-				     size_t size) { }
-static inline struct ktrepl_set *ktrepl_exec_detach(void *ptr)
+static inline void ktrepl_execmem_alloc(enum execmem_type type, void *ptr,
+					size_t size) { }
+static inline struct ktrepl_region *ktrepl_execmem_detach(void *ptr)
 {
 	return NULL;
 }
 
-static inline void ktrepl_exec_free(struct ktrepl_set *set) { }
+static inline void ktrepl_execmem_free(struct ktrepl_region *region) { }
 
 #endif /* CONFIG_KTREPL_MODULES */
 

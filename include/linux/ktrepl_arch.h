@@ -24,7 +24,7 @@
 #endif
 
 /**
- * enum ktrepl_kind - what a set holds
+ * enum ktrepl_kind - what a region holds
  * @KTREPL_TEXT:   instructions
  * @KTREPL_RODATA: read-only data
  */
@@ -35,7 +35,7 @@ enum ktrepl_kind {
 
 /**
  * struct ktrepl_range - a part of the kernel image that is to be replicated
- * @name:  name of the set made from it
+ * @name:  name of the region made from it
  * @kind:  what it holds
  * @start: first address, page aligned
  * @end:   first address behind it, page aligned
@@ -57,26 +57,27 @@ struct ktrepl_range {
  * @nr_ranges:	  how many of @ranges are in use
  * @marker:	  [F3] address inside arch_ktrepl_marker() of the bytes that
  *		  hold its return value, or NULL for a port without text
- * @sync_copies:  [F5] instruction caches do not follow stores: [P1] and every
- *		  other user of the iterator maintain them for each copy through
- *		  the alias just written, and say so in ktrepl_poke.synced
- * @keep_leaves:  [F6] a leaf that the master maps as one is one on every node:
+ * @sync_replicas:  [F5] instruction caches do not follow stores: [P1] and every
+ *		  other user of the iterator maintain them for each replica
+ *		  through the alias just written, and say so in
+ *		  ktrepl_poke_iter.synced
+ * @keep_leaves:  [F6] a leaf that the primary maps as one is one on every node:
  *		  CPUs may have the translations of several roots cached, and
  *		  must not meet two sizes of leaves with two physical addresses
- *		  at one address.  Stores that split a leaf of the master are
+ *		  at one address.  Stores that split a leaf of the primary are
  *		  preceded by ktrepl_split_leaf()
  * @lowest:	  [F7] no address below this one is mapped by tables of a node's
  *		  own, nor is it of executable memory: changes of mappings there
  *		  cost a comparison.  0 if there is no such bound
  * @fake_nodes:	  [F4] number of pretended nodes, for a port without NUMA;
- *		  0 for all others.  The master counts as being on node 0.
+ *		  0 for all others.  The primary counts as being on node 0.
  */
 struct ktrepl_arch_info {
 	const char *refuse;
 	struct ktrepl_range ranges[KTREPL_MAX_RANGES];
 	unsigned int nr_ranges;
 	void *marker;
-	bool sync_copies;
+	bool sync_replicas;
 	bool keep_leaves;
 	unsigned long lowest;
 	unsigned int fake_nodes;
@@ -99,8 +100,8 @@ const struct ktrepl_arch_info *arch_ktrepl_setup(void);
  * @src:  bytes to write
  * @len:  number of bytes, any
  *
- * Writes the master and, by ktrepl_poke_first() and ktrepl_poke_next(), every
- * copy.  Each copy is complete, caches included, before this returns.
+ * Writes the primary and, by ktrepl_poke_first() and ktrepl_poke_next(), every
+ * replica.  Each replica is complete, caches included, before this returns.
  *
  * Context: Process context, text_mutex held.
  */
@@ -108,17 +109,17 @@ void arch_ktrepl_poke(void *addr, const void *src, size_t len);
 
 /**
  * arch_ktrepl_write - [P2] write bytes to one page through a temporary alias
- * @page: master or copy
+ * @page: primary or replica
  * @off:  offset in @page
  * @src:  bytes to write; may be image text, read-only data or linear map
  * @len:  number of bytes, not beyond the end of @page
  *
  * Used for repair, and by the execution proof.  Writes piece by piece: no poke
- * comes between the reading of a piece and the end of its write.  A poke between
- * two pieces writes both pages, as the core has listed the copy before.
- * Interrupts are disabled for a piece of 512 bytes at most.  Caches included, like
- * [P1].  Must not go through an instrumented memcpy(): read-only data holds KASAN
- * redzones.
+ * comes between the reading of a piece and the end of its write.  A poke
+ * between two pieces writes both pages, as the core has listed the replica
+ * before. Interrupts are disabled for a piece of 512 bytes at most.  Caches
+ * included, like [P1].  Must not go through an instrumented memcpy(): read-only
+ * data holds KASAN redzones.
  *
  * Context: Process context, text_mutex held.
  */
@@ -144,7 +145,8 @@ void arch_ktrepl_sync(void);
 u32 arch_ktrepl_marker(void);
 
 /**
- * arch_ktrepl_marker_code - [P5] the 4 bytes that make the marker return a value
+ * arch_ktrepl_marker_code - [P5] the 4 bytes that make the marker return a
+ * value
  * @val: value, below 65536
  *
  * Context: Any.
@@ -153,7 +155,7 @@ u32 arch_ktrepl_marker(void);
 u32 arch_ktrepl_marker_code(u32 val);
 
 /**
- * arch_ktrepl_protect - [P6] protect the linear alias of copies
+ * arch_ktrepl_protect - [P6] protect the linear alias of replicas
  * @page: first page
  * @nr:	  number of pages
  * @ro:	  read-only if true, back to writable if false
@@ -169,8 +171,8 @@ int arch_ktrepl_protect(struct page *page, unsigned int nr, bool ro);
 /*
  * arch_ktrepl_lock(), arch_ktrepl_unlock() - [P7] keep pokes out
  *
- * In asm/ktrepl.h: unsigned long arch_ktrepl_lock(void) and
- * void arch_ktrepl_unlock(unsigned long flags), inside text_mutex.  They exclude
+ * In asm/ktrepl.h: unsigned long arch_ktrepl_lock(void) and void
+ * arch_ktrepl_unlock(unsigned long flags), inside text_mutex.  They exclude
  * those patchers of the architecture that do not take text_mutex; nothing where
  * all of them do.  May be a raw spinlock, which the core holds while it changes
  * a few entries of tables as well.
@@ -181,8 +183,9 @@ int arch_ktrepl_protect(struct page *page, unsigned int nr, bool ro);
  * @start: first address
  * @end:   first address behind them
  *
- * The core has filled copies, which no CPU has run yet, by this mapping of them.
- * Instruction caches are up to date for all mappings of the pages on return.
+ * The core has filled replicas, which no CPU has run yet, by this mapping of
+ * them. Instruction caches are up to date for all mappings of the pages on
+ * return.
  *
  * Context: Process context, may sleep.
  */
@@ -225,8 +228,8 @@ void arch_ktrepl_root_free(pgd_t *root);
  * @root: the node's kernel root, with all its leaves installed
  *
  * For parts that the generic walk does not see (x86: the user half under page
- * table isolation).  Clones tables by ktrepl_table_clone(), the first time.  May be
- * called again, after more leaves have been installed.
+ * table isolation).  Clones tables by ktrepl_table_clone(), the first time.
+ * May be called again, after more leaves have been installed.
  *
  * Context: Process context, may sleep.
  * Return: 0 or -ENOMEM.
@@ -247,11 +250,13 @@ void arch_ktrepl_leaf_sync(pgd_t *root, unsigned long addr);
 /**
  * arch_ktrepl_attach - [A1] load the kernel's root for this CPU
  *
- * Loads the root that ktrepl_mm_pgd() gives for init_mm, having left the mm that the
- * CPU had before, with CONFIG_KTREPL_ROOTS, and the one of ktrepl_cpu_root() without.
- * Drops every cached translation, global ones and all address space ids included.
+ * Loads the root that ktrepl_mm_pgd() gives for init_mm, having left the mm
+ * that the CPU had before, with CONFIG_KTREPL_ROOTS, and the one of
+ * ktrepl_cpu_root() without. Drops every cached translation, global ones and
+ * all address space ids included.
  *
- * Context: Interrupts disabled, on the CPU concerned, by a thread that has no mm.
+ * Context: Interrupts disabled, on the CPU concerned, by a thread that has no
+ * mm.
  */
 void arch_ktrepl_attach(void);
 
@@ -268,7 +273,8 @@ pgd_t *arch_ktrepl_cpu_root(void);
  *
  * KTREPL_ROOT_ORDER - [T6] order of the allocation behind a root
  *
- * arch_ktrepl_store(root, entry, val) - [T11] store an entry above the PTE level
+ * arch_ktrepl_store(root, entry, val) - [T11] store an entry above the PTE
+ * level
  *	of @root, a node's kernel root, or of a clone below it; all CPUs' walkers
  *	see it when this returns.  Other than set_pmd() and the like it does not
  *	tell of the store, as those do by [M2]: called with arch_ktrepl_lock() and
@@ -280,7 +286,8 @@ pgd_t *arch_ktrepl_cpu_root(void);
  * pgprot_t arch_ktrepl_split_prot(pgprot_t prot) - [T8] flags of the smallest
  *	leaf that maps a part of a larger one with flags @prot
  *
- * void arch_ktrepl_flush_pages(unsigned long start, unsigned long end) - [T9] the
+ * void arch_ktrepl_flush_pages(unsigned long start, unsigned long end) - [T9]
+ * the
  *	pages that a node's live leaves lead to have been replaced by ones with
  *	the same contents, both read-only: drop the old translations on all CPUs
  *	before anything else happens, where the architecture does not allow two of
@@ -311,12 +318,13 @@ pgd_t *ktrepl_cpu_root(void);
 #if defined(CONFIG_HAVE_ARCH_KTREPL) && !defined(CONFIG_KTREPL_ROOTS)
 
 /**
- * __ktrepl_sync_entry - [M2] a kernel table entry above the PTE level was written
+ * __ktrepl_sync_entry - [M2] a kernel table entry above the PTE level was
+ * written
  * @entry: the entry, by its linear address or any other
  *
- * Called after the store, behind a look at ktrepl_key that comes after the store
- * as well, and before the TLB flush that makes it effective.  A table is freed
- * after the entry that led to it has been cleared so.
+ * Called after the store, behind a look at ktrepl_key that comes after the
+ * store as well, and before the TLB flush that makes it effective.  A table is
+ * freed after the entry that led to it has been cleared so.
  *
  * Context: Any but NMI.  Takes a raw spinlock with interrupts disabled.
  */
@@ -329,8 +337,9 @@ void __ktrepl_sync_entry(const void *entry);
 /*
  * More of asm/ktrepl.h, for roots of mms:
  *
- * unsigned long arch_ktrepl_root_top(pgd_t *root) - [T12] the entry of a root that
- *	leads to the kernel's tables of a node, or to the master's; never 0
+ * unsigned long arch_ktrepl_root_top(pgd_t *root) - [T12] the entry of a root
+ * that
+ *	leads to the kernel's tables of a node, or to the primary's; never 0
  *
  * ktrepl_mm_pgd(mm) - [A3] the root that this CPU is to load for an mm: behind
  *	ktrepl_roots_key, mm->pgd if its top is ktrepl_cpu_top, and then
@@ -339,10 +348,12 @@ void __ktrepl_sync_entry(const void *entry);
  *	architecture has set this CPU in mm_cpumask(@mm) before, with a full
  *	barrier.  Interrupts stay disabled until the root is loaded
  *
- * bool arch_ktrepl_cpu_is_lazy(int cpu) - [T17] does a CPU have an mm loaded though
+ * bool arch_ktrepl_cpu_is_lazy(int cpu) - [T17] does a CPU have an mm loaded
+ * though
  *	nothing on it uses the mm?  A hint
  *
- * ktrepl_loaded_pgd(mm) - [A5] the root that this CPU has loaded for its present
+ * ktrepl_loaded_pgd(mm) - [A5] the root that this CPU has loaded for its
+ * present
  *	mm: ktrepl_cpu_mm_root, or mm->pgd where that is NULL or the key is off
  */
 
@@ -404,7 +415,7 @@ bool arch_ktrepl_root_fixed(const struct mm_struct *mm);
  * @data: for it
  *
  * All but init_mm and those that are fixed.  An mm whose root is being made is
- * among them, or its top leads to the master.
+ * among them, or its top leads to the primary.
  *
  * Context: Process context.
  */
@@ -415,7 +426,8 @@ void arch_ktrepl_each_mm(void (*fn)(struct mm_struct *mm, void *data),
  * __ktrepl_choose_root - choose the root that this CPU is to load for an mm
  * @mm: the mm that is being switched to
  *
- * For ktrepl_mm_pgd().  Leaves its choice in ktrepl_cpu_mm_root: the node root of
+ * For ktrepl_mm_pgd().  Leaves its choice in ktrepl_cpu_mm_root: the node root
+ * of
  * @mm for this CPU, or NULL for @mm->pgd.
  *
  * Context: Interrupts disabled; may hold the runqueue lock.  Never allocates.
@@ -424,8 +436,8 @@ void arch_ktrepl_each_mm(void (*fn)(struct mm_struct *mm, void *data),
 void __ktrepl_choose_root(struct mm_struct *mm);
 
 /*
- * The node root that this CPU has chosen last; NULL: it was the mm's own, or none
- * has been chosen since CPUs began to ask.
+ * The node root that this CPU has chosen last; NULL: it was the mm's own, or
+ * none has been chosen since CPUs began to ask.
  */
 DECLARE_PER_CPU(pgd_t *, ktrepl_cpu_mm_root);
 
@@ -437,9 +449,9 @@ DECLARE_PER_CPU(unsigned long, ktrepl_cpu_top);
  * @mm:	   the mm
  * @entry: the entry
  *
- * For ktrepl_top_changed() in asm/ktrepl.h, which calls it if, after the store and
- * a full barrier, the mm has node roots.  To be called after each store to an entry
- * of the root of a user mm, before what the old entry led to is freed.
+ * For ktrepl_top_changed() in asm/ktrepl.h, which calls it if, after the store
+ * and a full barrier, the mm has node roots.  To be called after each store to
+ * an entry of the root of a user mm, before what the old entry led to is freed.
  *
  * Context: Any but NMI.  Takes a raw spinlock.
  */

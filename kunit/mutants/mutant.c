@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The switch of kunit/mutants: with ktrepl.mutant=NAME on the kernel command line
- * the fault of NAME.patch is active.  scripts/tree puts all of them into a kernel
- * of its own.
+ * The switch of kunit/mutants: with ktrepl.mutant=NAME on the kernel command
+ * line the fault of NAME.patch is active.  scripts/tree puts all of them into a
+ * kernel of its own.
  *
- * A new mutant changes one of our files where ktrepl_mutant("NAME") says so, and
- * becomes a patch by "git diff -U2 > kunit/mutants/NAME.patch".  Above the patch
- * go a line that says what is wrong, and
+ * A new mutant changes one of our files where ktrepl_mutant("NAME") says so,
+ * and becomes a patch by "git diff -U2 > kunit/mutants/NAME.patch".  Above the
+ * patch go a line that says what is wrong, and
  *
  *   # architectures: x86_64 arm64
  *   # must fail: proof			or another of scripts/guest
@@ -17,8 +17,8 @@
  *   # append: no5lvl pti=on		more words for the kernel
  *   # suite: ktrepl_root		the one KUnit suite that is enough
  *
- * "make check" finds it.  A mutant that changes a file of the kernel itself is a
- * patch of the overlaid tree, build/linux.
+ * "make check" finds it.  A mutant that changes a file of the kernel itself is
+ * a patch of the overlaid tree, build/linux.
  */
 
 #include <linux/cache.h>

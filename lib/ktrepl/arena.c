@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory for copies.
+ * Memory for replicas.
  *
  * A node takes memory in chunks whose linear alias is read-only from birth to
- * death: copies are written through a temporary alias even when they are made.
- * A chunk has 2 MiB, or more for a larger leaf above the PTE level, so that the
- * copy of such a leaf takes a whole one and the linear map need not be split.
+ * death: replicas are written through a temporary alias even when they are
+ * made. A chunk has 2 MiB, or more for a larger leaf above the PTE level, so
+ * that the replica of such a leaf takes a whole one and the linear map need not
+ * be split.
  *
  * A chunk goes back to the system when its last page is freed, except that a
  * node keeps one empty chunk: a module that is loaded again needs no new one.
@@ -45,7 +46,7 @@ struct ktrepl_chunk {
 static void ktrepl_chunk_free(struct ktrepl_node *node,
 			      struct ktrepl_chunk *chunk)
 {
-	ktrepl_uncharge(node, KTREPL_STAT_SPARE, PAGE_SIZE << chunk->order);
+	ktrepl_uncharge(node, KTREPL_STAT_FREE, PAGE_SIZE << chunk->order);
 	/* A page that stayed read-only would kill its next owner. */
 	if (!WARN_ON_ONCE(arch_ktrepl_protect(chunk->page, 1 << chunk->order,
 					      false)))
@@ -70,7 +71,7 @@ static struct ktrepl_chunk *ktrepl_chunk_add(struct ktrepl_node *node,
 {
 	struct ktrepl_chunk *chunk;
 
-	if (!ktrepl_charge(node, KTREPL_STAT_SPARE, PAGE_SIZE << order))
+	if (!ktrepl_charge(node, KTREPL_STAT_FREE, PAGE_SIZE << order))
 		return NULL;
 	chunk = kzalloc_node(struct_size(chunk, map, BITS_TO_LONGS(1UL << order)),
 			     GFP_KERNEL | __GFP_NOWARN,
@@ -92,7 +93,7 @@ static struct ktrepl_chunk *ktrepl_chunk_add(struct ktrepl_node *node,
 free:
 	kfree(chunk);
 uncharge:
-	ktrepl_uncharge(node, KTREPL_STAT_SPARE, PAGE_SIZE << order);
+	ktrepl_uncharge(node, KTREPL_STAT_FREE, PAGE_SIZE << order);
 	return NULL;
 }
 
@@ -139,14 +140,14 @@ static struct page *ktrepl_arena_grow(struct ktrepl_node *node, size_t size)
 }
 
 /**
- * ktrepl_alloc - allocate pages for a copy, on the node itself
+ * ktrepl_alloc - allocate pages for a replica, on the node itself
  * @node: the node
  * @stat: what it is for
  * @size: power of two, aligned likewise
  *
- * Context: Process context, ktrepl_mutex held, and ktrepl_exec_mutex, which patchers
- * may wait for, not held.
- * Return: first page, or NULL, which is counted: the caller uses the master.
+ * Context: Process context, ktrepl_mutex held, and ktrepl_execmem_mutex, which
+ * patchers may wait for, not held.
+ * Return: first page, or NULL, which is counted: the caller uses the primary.
  */
 struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
 			  size_t size)
@@ -154,7 +155,7 @@ struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
 	struct page *page;
 
 	lockdep_assert_held(&ktrepl_mutex);
-	ktrepl_exec_assert_unlocked();
+	ktrepl_execmem_assert_unlocked();
 
 	page = ktrepl_arena_take(node, size >> PAGE_SHIFT);
 	if (!page)
@@ -164,7 +165,7 @@ struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
 		trace_ktrepl_alloc_fail(node->nid, size);
 		return NULL;
 	}
-	ktrepl_stat_move(node, KTREPL_STAT_SPARE, stat, size);
+	ktrepl_stat_move(node, KTREPL_STAT_FREE, stat, size);
 	return page;
 }
 
@@ -192,7 +193,7 @@ static bool ktrepl_another_is_empty(struct ktrepl_node *node,
 }
 
 /**
- * ktrepl_free - give pages of a copy back
+ * ktrepl_free - give pages of a replica back
  * @node: the node
  * @stat: what they were for
  * @page: first page
@@ -211,7 +212,7 @@ void ktrepl_free(struct ktrepl_node *node, enum ktrepl_stat stat,
 		return;
 	bitmap_clear(chunk->map, page - chunk->page, size >> PAGE_SHIFT);
 	chunk->used -= size >> PAGE_SHIFT;
-	ktrepl_stat_move(node, stat, KTREPL_STAT_SPARE, size);
+	ktrepl_stat_move(node, stat, KTREPL_STAT_FREE, size);
 	if (!chunk->used && ktrepl_another_is_empty(node, chunk)) {
 		list_del(&chunk->list);
 		ktrepl_chunk_free(node, chunk);
@@ -220,7 +221,7 @@ void ktrepl_free(struct ktrepl_node *node, enum ktrepl_stat stat,
 
 /**
  * ktrepl_arena_destroy - give a node's memory back to the system
- * @node: the node; every copy has been freed or retired
+ * @node: the node; every replica has been freed or retired
  *
  * Context: Process context, ktrepl_mutex held.
  */
@@ -236,7 +237,7 @@ void ktrepl_arena_destroy(struct ktrepl_node *node)
 	if (WARN_ON_ONCE(used << PAGE_SHIFT !=
 			 atomic_long_read(&node->stat[KTREPL_STAT_RETIRED])))
 		return;
-	ktrepl_stat_move(node, KTREPL_STAT_RETIRED, KTREPL_STAT_SPARE,
+	ktrepl_stat_move(node, KTREPL_STAT_RETIRED, KTREPL_STAT_FREE,
 			 used << PAGE_SHIFT);
 	list_for_each_entry_safe(chunk, next, &node->chunks, list) {
 		list_del(&chunk->list);

@@ -30,14 +30,14 @@
 DEFINE_MUTEX(ktrepl_mutex);
 
 const struct ktrepl_arch_info *ktrepl_info;
-struct ktrepl_set *ktrepl_image[KTREPL_MAX_RANGES];
+struct ktrepl_region *ktrepl_image[KTREPL_MAX_RANGES];
 unsigned long ktrepl_lowest __read_mostly;
 
 /*
- * The node whose copies this CPU uses; NULL: the master.  Written on the CPU
+ * The node whose replicas this CPU uses; NULL: the primary.  Written on the CPU
  * itself, with interrupts disabled.
  */
-DEFINE_PER_CPU(struct ktrepl_node *, ktrepl_cpu_home);
+DEFINE_PER_CPU(struct ktrepl_node *, ktrepl_cpu_preferred);
 
 VISIBLE_IF_KUNIT enum ktrepl_state ktrepl_state;
 
@@ -58,7 +58,7 @@ static bool ktrepl_pm_paused;		/* off for hibernation, was on */
 char ktrepl_param_nodes[KTREPL_NODES_LEN] = "all";
 module_param_string(nodes, ktrepl_param_nodes, sizeof(ktrepl_param_nodes),
 		    0444);
-MODULE_PARM_DESC(nodes, "nodes that hold copies: all, a list like 0-3,8, or every:N");
+MODULE_PARM_DESC(nodes, "nodes that hold replicas: all, a list like 0-3,8, or every:N");
 
 unsigned long ktrepl_param_mem_max;
 
@@ -71,7 +71,7 @@ static int ktrepl_mem_max_set(const char *val, const struct kernel_param *kp)
 		return -EINVAL;
 	WRITE_ONCE(ktrepl_param_mem_max, size);
 	if (ktrepl_is_on())
-		ktrepl_heal_kick();
+		ktrepl_heal_queue();
 	return 0;
 }
 
@@ -126,16 +126,17 @@ bool ktrepl_is_on(void)
 /* === CPUs ================================================================ */
 
 /*
- * On the CPU, with interrupts disabled.  The CPU sets its bit in the mask of the
- * node before it takes the node as its home, and clears it after it has left:
- * whoever does not find the bit knows that the CPU has not chosen anything of the
- * node.  The node is looked up once, for both: it may change between two calls.
+ * On the CPU, with interrupts disabled.  The CPU sets its bit in the mask of
+ * the node before it takes the node as its preferred node, and clears it after
+ * it has left: whoever does not find the bit knows that the CPU has not chosen
+ * anything of the node.  The node is looked up once, for both: it may change
+ * between two calls.
  *
  * Model: tools/ktrepl/models/root-move.pml
  */
-static void ktrepl_set_home(struct ktrepl_node *node)
+static void ktrepl_set_preferred(struct ktrepl_node *node)
 {
-	struct ktrepl_node *old = this_cpu_read(ktrepl_cpu_home);
+	struct ktrepl_node *old = this_cpu_read(ktrepl_cpu_preferred);
 	int cpu = smp_processor_id();
 
 	lockdep_assert_irqs_disabled();
@@ -145,14 +146,14 @@ static void ktrepl_set_home(struct ktrepl_node *node)
 		/* Pairs with ktrepl_root_move(). */
 		smp_mb__after_atomic();
 	}
-	this_cpu_write(ktrepl_cpu_home, node);
+	this_cpu_write(ktrepl_cpu_preferred, node);
 	ktrepl_roots_cpu_start(node);
 	arch_ktrepl_attach();
 	if (old && old != node)
 		cpumask_clear_cpu(cpu, &old->cpus);
 }
 
-/* The node that is best for a CPU at present, or NULL for the master. */
+/* The node that is best for a CPU at present, or NULL for the primary. */
 static struct ktrepl_node *ktrepl_best_node(int cpu)
 {
 	int nid = ktrepl_node_now(ktrepl_cpu_node(cpu));
@@ -167,7 +168,7 @@ static int ktrepl_place_cpu(void *unused)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	ktrepl_set_home(ktrepl_best_node(smp_processor_id()));
+	ktrepl_set_preferred(ktrepl_best_node(smp_processor_id()));
 	local_irq_restore(flags);
 	return 0;
 }
@@ -176,8 +177,8 @@ static int ktrepl_place_cpu(void *unused)
  * ktrepl_place_cpus - have each CPU take the node that is best for it now
  *
  * From its stopper thread.  An IPI will not do: it can interrupt code that runs
- * on tables of its own with interrupts enabled, such as the calls of EFI runtime
- * services, which disable preemption only.
+ * on tables of its own with interrupts enabled, such as the calls of EFI
+ * runtime services, which disable preemption only.
  *
  * A CPU that is switching mms gets to its stopper thread afterwards: on return
  * no CPU is on a node that is not live, nor has anything cached from one.
@@ -194,16 +195,16 @@ void ktrepl_place_cpus(void)
 	lockdep_assert_held(&ktrepl_mutex);
 
 	for_each_online_cpu(cpu)
-		if (per_cpu(ktrepl_cpu_home, cpu) != ktrepl_best_node(cpu))
+		if (per_cpu(ktrepl_cpu_preferred, cpu) != ktrepl_best_node(cpu))
 			stop_one_cpu(cpu, ktrepl_place_cpu, NULL);
 }
 
 #ifdef CONFIG_HAVE_ARCH_KTREPL
 pgd_t *ktrepl_cpu_root(void)
 {
-	struct ktrepl_node *home = this_cpu_read(ktrepl_cpu_home);
+	struct ktrepl_node *preferred = this_cpu_read(ktrepl_cpu_preferred);
 
-	return home && home->root ? home->root : ktrepl_master_root();
+	return preferred && preferred->root ? preferred->root : ktrepl_primary_root();
 }
 #endif
 
@@ -230,47 +231,47 @@ void ktrepl_node_detach(struct ktrepl_node *node)
  */
 void ktrepl_node_tear_down(struct ktrepl_node *node)
 {
-	struct ktrepl_set *set, *exec;
+	struct ktrepl_region *region, *execmem;
 
 	WARN_ON_ONCE(node->live || !cpumask_empty(&node->cpus));
 
 	ktrepl_node_unmap(node);
-	list_for_each_entry(set, &ktrepl_sets, list)
-		ktrepl_set_depopulate(set, node->nid);
-	ktrepl_for_each_exec(exec)
-		ktrepl_set_depopulate(exec, node->nid);
+	list_for_each_entry(region, &ktrepl_regions, list)
+		ktrepl_region_depopulate(region, node->nid);
+	ktrepl_for_each_execmem(execmem)
+		ktrepl_region_depopulate(execmem, node->nid);
 	ktrepl_arena_destroy(node);
 }
 
 /**
- * ktrepl_node_populate - make the copies of the image that a node lacks
+ * ktrepl_node_populate - make the replicas of the image that a node lacks
  * @node: the node; its CPUs leave it when there is memory for any
  *
  * Context: Process context, ktrepl_mutex held; no CPU comes or goes.
  */
 void ktrepl_node_populate(struct ktrepl_node *node)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	struct page **fresh;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
 	node->incomplete = false;
-	list_for_each_entry(set, &ktrepl_sets, list) {
-		fresh = ktrepl_set_reserve(set, node->nid);
-		/* Nobody looks on while copies are filled and mapped. */
+	list_for_each_entry(region, &ktrepl_regions, list) {
+		fresh = ktrepl_region_reserve(region, node->nid);
+		/* Nobody looks on while replicas are filled and mapped. */
 		if (fresh && node->root && node->live)
 			ktrepl_node_detach(node);
-		ktrepl_set_publish(set, node->nid, fresh);
-		node->incomplete |= ktrepl_set_missing(set, node->nid);
+		ktrepl_region_publish(region, node->nid, fresh);
+		node->incomplete |= ktrepl_region_missing(region, node->nid);
 	}
 }
 
 /**
- * ktrepl_node_build - make the tables and copies of a node
+ * ktrepl_node_build - make the tables and replicas of a node
  * @node: the node, not live
  *
- * Where memory is short some copies are missing, or the node stays without
+ * Where memory is short some replicas are missing, or the node stays without
  * tables and its CPUs use another one: the work item of heal.c tries again.
  *
  * Context: Process context, ktrepl_mutex held; no CPU comes or goes.
@@ -293,7 +294,7 @@ bool ktrepl_node_build(struct ktrepl_node *node)
 		if (ktrepl_node_install(node))
 			goto fail;
 		ktrepl_roots_node_start(node);
-		ktrepl_exec_node_start();
+		ktrepl_execmem_node_start();
 	}
 	/* CPU hotplug is kept out: CPUs that come up later see all of it. */
 	WRITE_ONCE(node->live, true);
@@ -304,12 +305,12 @@ fail:
 	return false;
 }
 
-/* Has a CPU's home taken note that it is one. */
+/* Has a CPU's preferred node taken note that it is one. */
 static struct ktrepl_node *ktrepl_want(int cpu)
 {
-	int nid = ktrepl_node_home(ktrepl_cpu_node(cpu));
+	int nid = ktrepl_node_preferred(ktrepl_cpu_node(cpu));
 
-	if (nid == NUMA_NO_NODE || !ktrepl_node_taking_part(nid))
+	if (nid == NUMA_NO_NODE || !ktrepl_node_allowed(nid))
 		return NULL;
 	ktrepl_nodes[nid]->wanted = true;
 	return ktrepl_nodes[nid];
@@ -328,30 +329,31 @@ static int ktrepl_cpu_prepare(unsigned int cpu)
 	if (node) {
 		if (!node->live && !ktrepl_node_given_up(node))
 			ktrepl_node_build(node);
-		ktrepl_heal_kick();
+		ktrepl_heal_queue();
 	}
 	mutex_unlock(&ktrepl_mutex);
 	return 0;
 }
 
-/* On the new CPU, interrupts disabled; it has come up on the master. */
+/* On the new CPU, interrupts disabled; it has come up on the primary. */
 static int ktrepl_cpu_starting(unsigned int cpu)
 {
 	struct ktrepl_node *node = ktrepl_best_node(cpu);
 
 	if (node)
-		ktrepl_set_home(node);
+		ktrepl_set_preferred(node);
 	return 0;
 }
 
 /*
  * On the dying CPU, interrupts disabled.  It is going to park in kernel text,
  * out of reach of any IPI, on the root that it has then: that must be the
- * master's.  idle_task_exit() switches to init_mm later, with no home.
+ * primary's.  idle_task_exit() switches to init_mm later, with no preferred
+ * node.
  */
 static int ktrepl_cpu_dying(unsigned int cpu)
 {
-	ktrepl_set_home(NULL);
+	ktrepl_set_preferred(NULL);
 	return 0;
 }
 
@@ -370,17 +372,19 @@ static unsigned long ktrepl_pages(void)
 
 static void ktrepl_switch_on(void)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	int cpu;
 
-	list_for_each_entry(set, &ktrepl_sets, list)
-		ktrepl_pages_reset(set);
+	list_for_each_entry(region, &ktrepl_regions, list)
+		ktrepl_pages_reset(region);
 	for_each_online_cpu(cpu)
 		ktrepl_want(cpu);
 
-	/* Pokes and changes of leaves look for copies before there are any. */
+	/*
+	 * Pokes and changes of leaves look for replicas before there are any.
+	 */
 	static_branch_enable_cpuslocked(&ktrepl_key);
-	ktrepl_exec_start();
+	ktrepl_execmem_start();
 	ktrepl_roots_start();
 	WRITE_ONCE(ktrepl_state, KTREPL_ON);
 	if (!ktrepl_fill())
@@ -411,7 +415,7 @@ static void ktrepl_switch_off(enum ktrepl_state state)
 	}
 	ktrepl_roots_finish();
 	ktrepl_spans_clear();
-	ktrepl_exec_stop();
+	ktrepl_execmem_stop();
 	static_branch_disable_cpuslocked(&ktrepl_key);
 }
 
@@ -502,13 +506,13 @@ void ktrepl_state_show(struct seq_file *m)
 	lockdep_assert_held(&ktrepl_mutex);
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		if (ktrepl_nodes[nid] && ktrepl_node_taking_part(nid))
+		if (ktrepl_nodes[nid] && ktrepl_node_allowed(nid))
 			__set_bit(nid, nodes);
 	seq_printf(m, "state %s\n", ktrepl_state_names[ktrepl_state]);
 	seq_printf(m, "reason %s\n",
 		   READ_ONCE(ktrepl_broken_why) ?: ktrepl_reason ?: "-");
 	seq_printf(m, "nodes %*pbl\n", KTREPL_MAX_NODES, nodes);
-	seq_printf(m, "master %*pbl\n", KTREPL_MAX_NODES, ktrepl_masters);
+	seq_printf(m, "primary %*pbl\n", KTREPL_MAX_NODES, ktrepl_primary_nodes);
 	seq_printf(m, "mem_max_kb %lu\n",
 		   DIV_ROUND_UP(READ_ONCE(ktrepl_param_mem_max), 1024));
 	seq_printf(m, "toggles %lu\n", ktrepl_switches);
@@ -518,8 +522,8 @@ void ktrepl_state_show(struct seq_file *m)
 /* === Power management ==================================================== */
 
 /*
- * A hibernation image is smaller without copies, and the resumed kernel starts
- * on the master anyway.
+ * A hibernation image is smaller without replicas, and the resumed kernel
+ * starts on the primary anyway.
  */
 static int ktrepl_pm_notify(struct notifier_block *nb, unsigned long event,
 			    void *unused)
@@ -565,15 +569,15 @@ static int ktrepl_start(void)
 	ktrepl_lowest = ktrepl_info->lowest;
 	for (i = 0; i < ktrepl_info->nr_ranges; i++) {
 		const struct ktrepl_range *r = &ktrepl_info->ranges[i];
-		struct ktrepl_set *set;
+		struct ktrepl_region *region;
 
 		if (r->start < ktrepl_lowest)
 			return -EINVAL;
-		set = ktrepl_set_register(r->name, r->kind, r->start, r->end);
-		if (IS_ERR(set))
-			return PTR_ERR(set);
-		set->mapped = true;
-		ktrepl_image[i] = set;
+		region = ktrepl_region_register(r->name, r->kind, r->start, r->end);
+		if (IS_ERR(region))
+			return PTR_ERR(region);
+		region->mapped = true;
+		ktrepl_image[i] = region;
 	}
 	return 0;
 }
@@ -616,6 +620,6 @@ void ktrepl_late_init(void)
 	if (!ktrepl_param_enable)
 		return;
 	if (!ktrepl_enable())
-		pr_info("on: %lu kB of copies and tables\n",
+		pr_info("on: %lu kB of replicas and tables\n",
 			ktrepl_pages() << (PAGE_SHIFT - 10));
 }

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Healing: what is missing for lack of memory, and copies that differ.
+ * Healing: what is missing for lack of memory, and replicas that differ.
  *
  * Shortage.  A node that could get no tables uses another one, and a page that
- * could get no copy uses the master.  While anything is missing the work item
- * tries again twice a second, and at once when ktrepl.mem_max is raised.
+ * could get no replica uses the primary.  While anything is missing the work
+ * item tries again twice a second, and at once when ktrepl.mem_max is raised.
  *
- * Divergence.  A poke compares every copy that it writes with the master.  If
- * they differ,
+ * Divergence.  A poke compares every replica that it writes with the primary.
+ * If they differ,
  *
- *	the poke writes the same bytes to the copy once more, and compares,
- *	the work item writes all of the page to the copy, and compares,
- *	the work item takes the page of memory out of use, and makes a new copy,
- *	after KTREPL_STRIKES such pages the node gives up its copies,
- *	when no node with copies is left, replication is switched off.
+ *	the poke writes the same bytes to the replica once more, and compares,
+ *	the work item writes all of the page to the replica, and compares,
+ *	the work item takes the page of memory out of use, and makes a new replica,
+ *	after KTREPL_STRIKES such pages the node gives up its replicas,
+ *	when no node with replicas is left, replication is switched off.
  *
  * Each step is reported, and each later divergence again.
  *
@@ -52,16 +52,16 @@ static void ktrepl_heal_irq_fn(struct irq_work *work)
 static struct irq_work ktrepl_heal_irq = IRQ_WORK_INIT_HARD(ktrepl_heal_irq_fn);
 
 /**
- * ktrepl_heal_kick - look for something to heal now
+ * ktrepl_heal_queue - look for something to heal now
  *
  * Context: Any, NMI and kgdb included.
  */
-void ktrepl_heal_kick(void)
+void ktrepl_heal_queue(void)
 {
 	irq_work_queue(&ktrepl_heal_irq);
 }
 
-NOKPROBE_SYMBOL(ktrepl_heal_kick);
+NOKPROBE_SYMBOL(ktrepl_heal_queue);
 
 /**
  * ktrepl_heal_soon - something is missing: try again some time
@@ -94,7 +94,7 @@ const char *ktrepl_broken_why;
  * ktrepl_broken - an invariant does not hold: switch off, for this boot
  * @why: what; not copied
  *
- * One report; the machine goes on from the master.  Whatever changes the state
+ * One report; the machine goes on from the primary.  Whatever changes the state
  * next looks at ktrepl_broken_why first: a concurrent switch cannot hide it.
  *
  * Context: Any, NMI and kgdb included.
@@ -105,7 +105,7 @@ void ktrepl_broken(const char *why)
 	if (cmpxchg(&ktrepl_broken_why, NULL, why))
 		return;
 	WARN(1, pr_fmt("broken: %s; switching off\n"), why);
-	ktrepl_heal_kick();
+	ktrepl_heal_queue();
 }
 
 NOKPROBE_SYMBOL(ktrepl_broken);
@@ -113,20 +113,20 @@ NOKPROBE_SYMBOL(ktrepl_broken);
 /* === Shortage ============================================================ */
 
 /* After ktrepl_node_detach(): tables are there, this changes leaves only. */
-static void ktrepl_node_revive(struct ktrepl_node *node)
+static void ktrepl_node_reattach(struct ktrepl_node *node)
 {
 	ktrepl_node_install(node);
 	WRITE_ONCE(node->live, true);
 }
 
-/* Copies of the image that a live node could not get before. */
+/* Replicas of the image that a live node could not get before. */
 static bool ktrepl_node_complete(struct ktrepl_node *node)
 {
 	if (!node->incomplete)
 		return true;
 	ktrepl_node_populate(node);
 	if (!node->live)
-		ktrepl_node_revive(node);
+		ktrepl_node_reattach(node);
 	return !node->incomplete;
 }
 
@@ -140,7 +140,7 @@ static bool ktrepl_fill_node(struct ktrepl_node *node)
 }
 
 /**
- * ktrepl_fill - make what there is no table or no copy of yet
+ * ktrepl_fill - make what there is no table or no replica of yet
  *
  * Context: Process context, cpus_read_lock and ktrepl_mutex held; replication
  * is on.
@@ -158,7 +158,7 @@ bool ktrepl_fill(void)
 			whole &= ktrepl_fill_node(ktrepl_nodes[nid]);
 	whole &= ktrepl_objects_fill();
 	ktrepl_place_cpus();
-	whole &= ktrepl_exec_scan(true);
+	whole &= ktrepl_execmem_scan(true);
 	return whole;
 }
 
@@ -188,7 +188,7 @@ static struct ktrepl_slot {
 static atomic_t ktrepl_slots_lost;
 
 /**
- * ktrepl_diverged - a copy differs, or differed, from the master
+ * ktrepl_diverged - a replica differs, or differed, from the primary
  * @diff: what was found; copied
  *
  * Context: Any, NMI and kgdb included.
@@ -207,82 +207,82 @@ void ktrepl_diverged(const struct ktrepl_diff *diff)
 		slot->diff = *diff;
 		/* Pairs with ktrepl_heal_slots(). */
 		atomic_set_release(&slot->state, KTREPL_SLOT_FULL);
-		ktrepl_heal_kick();
+		ktrepl_heal_queue();
 		return;
 	}
 	atomic_inc(&ktrepl_slots_lost);
-	ktrepl_heal_kick();
+	ktrepl_heal_queue();
 }
 
 NOKPROBE_SYMBOL(ktrepl_diverged);
 
-/* Do copies remain anywhere? */
+/* Do replicas remain anywhere? */
 static bool ktrepl_any_node_left(void)
 {
 	int nid;
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		if (ktrepl_node_wanted(nid) && ktrepl_nodes[nid]->live &&
-		    !test_bit(nid, ktrepl_masters))
+		    !test_bit(nid, ktrepl_primary_nodes))
 			return true;
 	return false;
 }
 
 /**
- * ktrepl_retire - a copy does not keep what is written to it
- * @set:   the set
- * @nid:   node of the copy
- * @index: page within the set
+ * ktrepl_retire - a replica does not keep what is written to it
+ * @region:   the region
+ * @nid:   node of the replica
+ * @index: page within the region
  *
  * Its memory is used no more, and the next attempt to heal takes other memory.
  *
  * Context: Process context, cpus_read_lock and ktrepl_mutex held.
  */
-void ktrepl_retire(struct ktrepl_set *set, int nid, unsigned long index)
+void ktrepl_retire(struct ktrepl_region *region, int nid, unsigned long index)
 {
 	struct ktrepl_node *node = ktrepl_nodes[nid];
-	bool detach = node->live && node->root && !set->exec;
+	bool detach = node->live && node->root && !region->execmem;
 
-	pr_err("node %d: the copy of %lx does not keep what is written: its memory is taken out of use\n",
-	       nid, ktrepl_set_addr(set, index));
-	trace_ktrepl_heal(nid, ktrepl_set_addr(set, index), KTREPL_HEAL_RETIRE);
+	pr_err("node %d: the replica of %lx does not keep what is written: its memory is taken out of use\n",
+	       nid, ktrepl_region_addr(region, index));
+	trace_ktrepl_heal(nid, ktrepl_region_addr(region, index), KTREPL_HEAL_RETIRE);
 	if (detach)
 		ktrepl_node_detach(node);
-	ktrepl_set_retire(set, nid, index);
+	ktrepl_region_retire(region, nid, index);
 	if (detach)
-		ktrepl_node_revive(node);
-	if (!set->exec)
+		ktrepl_node_reattach(node);
+	if (!region->execmem)
 		node->incomplete = true;
 	if (++node->strikes < KTREPL_STRIKES)
 		return;
-	pr_err("node %d: %u such pages: it uses no copies any more\n", nid,
+	pr_err("node %d: %u such pages: it uses no replicas any more\n", nid,
 	       node->strikes);
-	trace_ktrepl_heal(nid, ktrepl_set_addr(set, index),
+	trace_ktrepl_heal(nid, ktrepl_region_addr(region, index),
 			  KTREPL_HEAL_GIVE_UP);
 	ktrepl_node_detach(node);
 	if (!ktrepl_any_node_left())
-		ktrepl_broken("no node keeps its copies");
+		ktrepl_broken("no node keeps its replicas");
 }
 
-/* Copies that still differ after they have been written as a whole. */
+/* Replicas that still differ after they have been written as a whole. */
 static void ktrepl_heal_page(unsigned long addr)
 {
 	DECLARE_BITMAP(differ, KTREPL_MAX_NODES);
-	struct ktrepl_set *set = ktrepl_set_find(addr);
+	struct ktrepl_region *region = ktrepl_region_find(addr);
 	unsigned long index;
 	int nid;
 
-	if (!set)
+	if (!region)
 		return;
-	index = ktrepl_set_index(set, addr);
-	ktrepl_set_repair(set, index, differ);
+	index = ktrepl_region_index(region, addr);
+	ktrepl_region_repair(region, index, differ);
 	for_each_set_bit(nid, differ, KTREPL_MAX_NODES)
-		ktrepl_retire(set, nid, index);
+		ktrepl_retire(region, nid, index);
 }
 
 static void ktrepl_diff_report(const struct ktrepl_diff *diff)
 {
-	pr_err("node %d: the copy of %lx (%pS) has %*ph instead of %*ph%s\n",
+	pr_err("node %d: the replica of %lx (%pS) has %*ph instead of %*ph%s\n",
 	       diff->nid, diff->addr, (void *)diff->addr, diff->len,
 	       diff->found, diff->len, diff->want,
 	       diff->again ? ", also when written again" : "; written again");
@@ -290,7 +290,7 @@ static void ktrepl_diff_report(const struct ktrepl_diff *diff)
 
 static void ktrepl_heal_slots(void)
 {
-	struct ktrepl_verify res = { };
+	struct ktrepl_verify_result res = { };
 	struct ktrepl_diff diff;
 	int i;
 
@@ -312,7 +312,7 @@ static void ktrepl_heal_slots(void)
 	if (!atomic_xchg(&ktrepl_slots_lost, 0))
 		return;
 	ktrepl_verify(&res, NULL, true);
-	pr_err("more copies differed than could be noted: %lu pages made equal\n",
+	pr_err("more replicas differed than could be noted: %lu pages made equal\n",
 	       res.different - res.doubtful);
 }
 

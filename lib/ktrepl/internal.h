@@ -5,16 +5,16 @@
  * Locks, outermost first:
  *
  *   cpus_read_lock	no CPU comes or goes while replication is switched
- *   ktrepl_mutex	state, the list of sets, nodes being built or torn down
- *   text_mutex		contents of copies and ktrepl_set.copy[]
- *   ktrepl_exec_mutex	areas of executable memory come and go
+ *   ktrepl_mutex	state, the list of regions, nodes being built or torn down
+ *   text_mutex		contents of replicas and ktrepl_region.replica[]
+ *   ktrepl_execmem_mutex	areas of executable memory come and go
  *   arch_ktrepl_lock()	(raw, or nothing) like text_mutex, for patchers without
  *   ktrepl_pt_lock	(raw) contents of cloned tables
  *
  * and for the roots, below mm->page_table_lock and the runqueue lock:
  *
  *   bucket lock	(raw) mm->ktrepl_roots and the hash of roots
- *   ready_lock		(raw) a node's spare roots
+ *   spare_lock		(raw) a node's spare roots
  */
 #ifndef _KTREPL_INTERNAL_H
 #define _KTREPL_INTERNAL_H
@@ -36,13 +36,15 @@
 /* A port without NUMA pretends up to 8 nodes. */
 #define KTREPL_MAX_NODES	(MAX_NUMNODES > 8 ? MAX_NUMNODES : 8)
 
-/* Parts of a node's total, in bytes, followed by counts of events since boot. */
+/*
+ * Parts of a node's total, in bytes, followed by counts of events since boot.
+ */
 enum ktrepl_stat {
 	KTREPL_STAT_RESIDENT,
 	KTREPL_STAT_MODULE,
 	KTREPL_STAT_OBJECT,
 	KTREPL_STAT_PGTBL,
-	KTREPL_STAT_SPARE,
+	KTREPL_STAT_FREE,
 	KTREPL_STAT_RETIRED,
 	KTREPL_NR_SIZES,
 	KTREPL_STAT_PAGE_FAIL = KTREPL_NR_SIZES,
@@ -62,35 +64,35 @@ extern const char *const ktrepl_stat_names[KTREPL_NR_STATS];
  * struct ktrepl_node - a node that takes part
  * @nid:	  node id
  * @stat:	  counters, enum ktrepl_stat
- * @wanted:	  some CPU has it as its home; ktrepl_mutex
+ * @wanted:	  some CPU has it as its preferred node; ktrepl_mutex
  * @live:	  its tables are finished, and CPUs may go on them; changes with
  *		  ktrepl_mutex held and CPU hotplug kept out
- * @incomplete:	  pages of the image or objects are without a copy for lack of
- *		  memory; ktrepl_mutex
+ * @incomplete:	  pages of the image or objects are without a replica for lack
+ *		  of memory; ktrepl_mutex
  * @starved:	  since the present attempt began, a page could not be had;
  *		  ktrepl_mutex
- * @strikes:	  copies that could not be made equal again; ktrepl_mutex
- * @chunks:	  memory for copies, see arena.c; ktrepl_mutex
+ * @strikes:	  replicas that could not be made equal again; ktrepl_mutex
+ * @chunks:	  memory for replicas, see arena.c; ktrepl_mutex
  * @root:	  kernel root with private leaves, or NULL; changes only while
  *		  @live is false, and so no CPU is on it; ktrepl_mutex and
  *		  ktrepl_pt_lock
  * @tables:	  cloned tables, by page->lru; ktrepl_mutex
- * @clones:	  clone of a master's table, by the latter's page frame number;
+ * @clones:	  clone of a primary's table, by the latter's page frame number;
  *		  written under ktrepl_mutex
- * @stale:	  some of @tables may have lost their place; ktrepl_pt_lock
- * @last:	  where PTEs have been synced last, or NULL: the master's entry, its
- *		  value then, and the table that the node has in place of the
- *		  one it points to; ktrepl_pt_lock
+ * @misplaced:	  some of @tables may have lost their place; ktrepl_pt_lock
+ * @last:	  where PTEs have been synced last, or NULL: the primary's
+ *		  entry, its value then, and the table that the node has in
+ *		  place of the one it points to; ktrepl_pt_lock
  * @cpus:	  CPUs that are on it; each CPU changes its own bit, see
- *		  ktrepl_set_home()
- * @ready_lock:	  protects @ready and @nr_ready
- * @ready:	  spare roots for mms
- * @nr_ready:	  number of spare roots
- * @want_ready:	  how many there should be, 0 while there are to be none
+ *		  ktrepl_set_preferred()
+ * @spare_lock:	  protects @spare and @nr_spare
+ * @spare:	  spare roots for mms
+ * @nr_spare:	  number of spare roots
+ * @want_spare:	  how many there should be, 0 while there are to be none
  * @missed:	  CPUs that found no spare root, and may run on another node's
  *		  tables, or that are to leave an mm that they have lazily
  * @backoff:	  after a failure, when to try again, in jiffies
- * @kick:	  asks for @refill from under the runqueue lock
+ * @refill_irq:	  asks for @refill from under the runqueue lock
  * @refill:	  allocates spare roots; pending with a delay while it backs off
  */
 struct ktrepl_node {
@@ -105,7 +107,7 @@ struct ktrepl_node {
 	pgd_t *root;
 	struct list_head tables;
 	struct xarray clones;
-	bool stale;
+	bool misplaced;
 	struct {
 		pmd_t *pmd;
 		pmd_t val;
@@ -113,13 +115,13 @@ struct ktrepl_node {
 	} last;
 	cpumask_t cpus;
 #ifdef CONFIG_KTREPL_ROOTS
-	raw_spinlock_t ready_lock;
-	struct list_head ready;
-	unsigned int nr_ready;
-	unsigned int want_ready;
+	raw_spinlock_t spare_lock;
+	struct list_head spare;
+	unsigned int nr_spare;
+	unsigned int want_spare;
 	cpumask_t missed;
 	unsigned int backoff;
-	struct irq_work kick;
+	struct irq_work refill_irq;
 	struct delayed_work refill;
 #endif
 };
@@ -138,48 +140,48 @@ static __always_inline void ktrepl_node_count(struct ktrepl_node *node,
 }
 
 /**
- * struct ktrepl_set - a replicated range of addresses
- * @list:  on ktrepl_sets; ktrepl_mutex
+ * struct ktrepl_region - a replicated range of addresses
+ * @list:  on ktrepl_regions; ktrepl_mutex
  * @name:  what reports call it
  * @kind:  text or read-only data
- * @mapped: nodes map their copies at the set's addresses
+ * @mapped: nodes map their replicas at the region's addresses
  * @start: first address, page aligned
  * @end:   first address behind it, page aligned
- * @exec:  an area of executable memory, see exec.c: its pages are looked at one
- *	   by one, and can change between read-only and writable any time
- * @dead:  pages that are mapped from the master though there may be a copy:
- *	   since the copy was taken, the master has been made writable.  That is
- *	   until replication is switched on anew, or, with @exec, until the page
- *	   has been copied once more; ktrepl_pt_lock
- * @type:  @exec: what the area is for
- * @dirty: @exec: there may be pages to copy
- * @scan:  @exec: they are being copied; ktrepl_mutex
- * @incomplete: @exec: pages are without a copy for lack of memory;
+ * @execmem:  an area of executable memory, see execmem.c: its pages are looked at
+ *	   one by one, and can change between read-only and writable any time
+ * @stale:  pages that are mapped from the primary though there may be a
+ *	   replica: since the replica was taken, the primary has been made
+ *	   writable.  That is until replication is switched on anew, or, with
+ *	   @execmem, until the page has been copied once more; ktrepl_pt_lock
+ * @type:  @execmem: what the area is for
+ * @dirty: @execmem: there may be pages to copy
+ * @scan:  @execmem: they are being copied; ktrepl_mutex
+ * @incomplete: @execmem: pages are without a replica for lack of memory;
  *	   ktrepl_mutex
- * @gone:  no longer to be found: the area is being freed; ktrepl_exec_mutex
- * @freed: @exec: no CPU can reach its pages any more
- * @clean: @exec: pages that nobody can have written to, other than by a poke,
- *	   since the copying of them began; changes under ktrepl_pt_lock
- * @copy:  by node id: an entry a page, NULL where the node uses the master;
+ * @dying:  no longer to be found: the area is being freed; ktrepl_execmem_mutex
+ * @unmapped: @execmem: no CPU can reach its pages any more
+ * @stable: @execmem: pages that nobody can have written to, other than by a
+ *	   poke, since the copying of them began; changes under ktrepl_pt_lock
+ * @replica:  by node id: an entry a page, NULL where the node uses the primary;
  *	   removed under text_mutex
  */
-struct ktrepl_set {
+struct ktrepl_region {
 	struct list_head list;
 	const char *name;
 	enum ktrepl_kind kind;
 	bool mapped;
-	bool exec;
+	bool execmem;
 	unsigned long start;
 	unsigned long end;
-	unsigned long *dead;
+	unsigned long *stale;
 	enum execmem_type type;
 	bool dirty;
 	bool scan;
 	bool incomplete;
-	bool gone;
-	bool freed;
-	unsigned long *clean;
-	struct page **copy[];
+	bool dying;
+	bool unmapped;
+	unsigned long *stable;
+	struct page **replica[];
 };
 
 /* How many node ids there can be on this machine, pretended ones included. */
@@ -188,42 +190,42 @@ static inline unsigned int ktrepl_max_nodes(void)
 	return max_t(unsigned int, nr_node_ids, 8);
 }
 
-static inline enum ktrepl_stat ktrepl_set_stat(const struct ktrepl_set *set)
+static inline enum ktrepl_stat ktrepl_region_stat(const struct ktrepl_region *region)
 {
-	return set->exec ? KTREPL_STAT_MODULE : KTREPL_STAT_RESIDENT;
+	return region->execmem ? KTREPL_STAT_MODULE : KTREPL_STAT_RESIDENT;
 }
 
-static inline unsigned long ktrepl_set_pages(const struct ktrepl_set *set)
+static inline unsigned long ktrepl_region_pages(const struct ktrepl_region *region)
 {
-	return (set->end - set->start) >> PAGE_SHIFT;
+	return (region->end - region->start) >> PAGE_SHIFT;
 }
 
-static inline unsigned long ktrepl_set_addr(const struct ktrepl_set *set,
-					    unsigned long index)
+static inline unsigned long ktrepl_region_addr(const struct ktrepl_region *region,
+					       unsigned long index)
 {
-	return set->start + (index << PAGE_SHIFT);
+	return region->start + (index << PAGE_SHIFT);
 }
 
-static inline unsigned long ktrepl_set_index(const struct ktrepl_set *set,
-					     unsigned long addr)
+static inline unsigned long ktrepl_region_index(const struct ktrepl_region *region,
+						unsigned long addr)
 {
-	return (addr - set->start) >> PAGE_SHIFT;
+	return (addr - region->start) >> PAGE_SHIFT;
 }
 
 /**
- * ktrepl_set_copy - the copy of one page on a node
- * @set:   the set
+ * ktrepl_region_replica - the replica of one page on a node
+ * @region:   the region
  * @nid:   the node
- * @index: page within the set
+ * @index: page within the region
  *
  * Context: text_mutex, arch_ktrepl_lock() or ktrepl_mutex held, or the only
  * running CPU.
- * Return: the copy, or NULL if the node uses the master.
+ * Return: the replica, or NULL if the node uses the primary.
  */
 static __always_inline struct page *
-ktrepl_set_copy(const struct ktrepl_set *set, int nid, unsigned long index)
+ktrepl_region_replica(const struct ktrepl_region *region, int nid, unsigned long index)
 {
-	struct page **pages = READ_ONCE(set->copy[nid]);
+	struct page **pages = READ_ONCE(region->replica[nid]);
 
 	return pages ? READ_ONCE(pages[index]) : NULL;
 }
@@ -244,14 +246,14 @@ extern enum ktrepl_state ktrepl_state;
 extern struct mutex ktrepl_mutex;
 extern const struct ktrepl_arch_info *ktrepl_info;
 /* By range of ktrepl_info. */
-extern struct ktrepl_set *ktrepl_image[KTREPL_MAX_RANGES];
-extern struct list_head ktrepl_sets;
+extern struct ktrepl_region *ktrepl_image[KTREPL_MAX_RANGES];
+extern struct list_head ktrepl_regions;
 
 #define KTREPL_NODES_LEN 256
 extern char ktrepl_param_nodes[KTREPL_NODES_LEN];
 extern unsigned long ktrepl_param_mem_max;	/* bytes, 0: no limit */
 
-DECLARE_PER_CPU(struct ktrepl_node *, ktrepl_cpu_home);
+DECLARE_PER_CPU(struct ktrepl_node *, ktrepl_cpu_preferred);
 
 bool ktrepl_is_on(void);
 int ktrepl_enable(void);
@@ -267,13 +269,13 @@ void ktrepl_state_show(struct seq_file *m);
 /* heal.c: shortage and divergence */
 
 /**
- * struct ktrepl_diff - a copy differs from the master
+ * struct ktrepl_diff - a replica differs from the primary
  * @addr:  first address that does
- * @nid:   node of the copy
+ * @nid:   node of the replica
  * @again: also after the poke has written it a second time
  * @len:   number of bytes in the following
- * @want:  what the master holds
- * @found: what the copy holds
+ * @want:  what the primary holds
+ * @found: what the replica holds
  */
 struct ktrepl_diff {
 	unsigned long addr;
@@ -284,7 +286,7 @@ struct ktrepl_diff {
 	u8 found[8];
 };
 
-/* Pages that a node takes out of use before it gives up all of its copies. */
+/* Pages that a node takes out of use before it gives up all of its replicas. */
 #define KTREPL_STRIKES		8
 
 static inline bool ktrepl_node_given_up(const struct ktrepl_node *node)
@@ -295,24 +297,24 @@ static inline bool ktrepl_node_given_up(const struct ktrepl_node *node)
 extern const char *ktrepl_broken_why;
 
 void ktrepl_broken(const char *why);
-void ktrepl_heal_kick(void);
+void ktrepl_heal_queue(void);
 void ktrepl_heal_soon(void);
 void ktrepl_heal_flush(void);
 bool ktrepl_fill(void);
-void ktrepl_retire(struct ktrepl_set *set, int nid, unsigned long index);
+void ktrepl_retire(struct ktrepl_region *region, int nid, unsigned long index);
 void ktrepl_heal_show(struct seq_file *m);
 void ktrepl_diverged(const struct ktrepl_diff *diff);
 
 /* nodes.c: which nodes take part, and what they hold */
 extern struct ktrepl_node *ktrepl_nodes[KTREPL_MAX_NODES];
-extern unsigned long ktrepl_masters[];		/* nodes that hold the master */
+extern unsigned long ktrepl_primary_nodes[];		/* nodes that hold the primary */
 extern unsigned int ktrepl_nr_nodes;	/* highest node id there can be, plus 1 */
 
 int ktrepl_parse_nodes(const char *str, unsigned long *nodes,
 		       const unsigned long *possible);
 int ktrepl_nodes_init(void);
-bool ktrepl_node_taking_part(int nid);
-int ktrepl_node_home(int nid);
+bool ktrepl_node_allowed(int nid);
+int ktrepl_node_preferred(int nid);
 int ktrepl_node_now(int nid);
 bool ktrepl_node_wanted(int nid);
 int ktrepl_cpu_node(int cpu);
@@ -325,32 +327,32 @@ void ktrepl_uncharge(struct ktrepl_node *node, enum ktrepl_stat stat,
 void ktrepl_stat_move(struct ktrepl_node *node, enum ktrepl_stat from,
 		      enum ktrepl_stat to, long bytes);
 
-/* arena.c: memory for copies */
+/* arena.c: memory for replicas */
 struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
 			  size_t size);
 void ktrepl_free(struct ktrepl_node *node, enum ktrepl_stat stat,
 		 struct page *page, size_t size);
 void ktrepl_arena_destroy(struct ktrepl_node *node);
 
-/* set.c: registry */
-struct ktrepl_set *ktrepl_set_alloc(const char *name, enum ktrepl_kind kind,
-				    unsigned long start, unsigned long end);
-bool ktrepl_set_forget(const struct ktrepl_set *set);
-void ktrepl_set_free(struct ktrepl_set *set);
-struct ktrepl_set *ktrepl_set_register(const char *name, enum ktrepl_kind kind,
-				       unsigned long start, unsigned long end);
-void ktrepl_set_unregister(struct ktrepl_set *set);
-struct ktrepl_set *ktrepl_set_find(unsigned long addr);
-struct ktrepl_set *ktrepl_set_around(unsigned long addr, unsigned long *start,
-				     unsigned long *last);
-struct page *ktrepl_master_page(unsigned long addr);
-struct page **ktrepl_set_reserve(struct ktrepl_set *set, int nid);
-void ktrepl_set_publish(struct ktrepl_set *set, int nid, struct page **fresh);
-bool ktrepl_set_array(struct ktrepl_set *set, struct ktrepl_node *node);
-unsigned long ktrepl_set_missing(struct ktrepl_set *set, int nid);
-void ktrepl_set_retire(struct ktrepl_set *set, int nid, unsigned long index);
-void ktrepl_dropped(const struct ktrepl_set *set, int nid, unsigned long index);
-void ktrepl_set_depopulate(struct ktrepl_set *set, int nid);
+/* region.c: registry */
+struct ktrepl_region *ktrepl_region_alloc(const char *name, enum ktrepl_kind kind,
+					  unsigned long start, unsigned long end);
+bool ktrepl_region_remove(const struct ktrepl_region *region);
+void ktrepl_region_free(struct ktrepl_region *region);
+struct ktrepl_region *ktrepl_region_register(const char *name, enum ktrepl_kind kind,
+					     unsigned long start, unsigned long end);
+void ktrepl_region_unregister(struct ktrepl_region *region);
+struct ktrepl_region *ktrepl_region_find(unsigned long addr);
+struct ktrepl_region *ktrepl_region_around(unsigned long addr, unsigned long *start,
+					   unsigned long *last);
+struct page *ktrepl_primary_page(unsigned long addr);
+struct page **ktrepl_region_reserve(struct ktrepl_region *region, int nid);
+void ktrepl_region_publish(struct ktrepl_region *region, int nid, struct page **fresh);
+bool ktrepl_region_array(struct ktrepl_region *region, struct ktrepl_node *node);
+unsigned long ktrepl_region_missing(struct ktrepl_region *region, int nid);
+void ktrepl_region_retire(struct ktrepl_region *region, int nid, unsigned long index);
+void ktrepl_dropped(const struct ktrepl_region *region, int nid, unsigned long index);
+void ktrepl_region_depopulate(struct ktrepl_region *region, int nid);
 
 /* verify.c */
 
@@ -360,48 +362,48 @@ void ktrepl_set_depopulate(struct ktrepl_set *set, int nid);
 #define KTREPL_PIECE		512U
 
 /**
- * struct ktrepl_window - copies that are being filled, see window.c
- * @pages: the copies
- * @sets:  the set of each
- * @index: the page of each within its set
+ * struct ktrepl_window - replicas that are being filled, see window.c
+ * @pages: the replicas
+ * @regions: the region of each
+ * @index: the page of each within its region
  * @nids:  the node of each
  * @nr:	   how many there are
  * @alias: where they are mapped writable, or NULL
  */
 struct ktrepl_window {
 	struct page *pages[KTREPL_WINDOW_PAGES];
-	struct ktrepl_set *sets[KTREPL_WINDOW_PAGES];
+	struct ktrepl_region *regions[KTREPL_WINDOW_PAGES];
 	unsigned long index[KTREPL_WINDOW_PAGES];
 	int nids[KTREPL_WINDOW_PAGES];
 	unsigned int nr;
 	void *alias;
 };
 
-/* Under ktrepl_mutex; empty while nobody copies. */
+/* Under ktrepl_mutex; empty while nobody replicas. */
 extern struct ktrepl_window ktrepl_window;
 
 void ktrepl_window_add(struct ktrepl_window *w, struct page *page,
-		       struct ktrepl_set *set, int nid, unsigned long index);
+		       struct ktrepl_region *region, int nid, unsigned long index);
 bool ktrepl_window_open(struct ktrepl_window *w);
 void ktrepl_window_fill(const struct ktrepl_window *w, unsigned int i,
-			struct page *master);
+			struct page *primary);
 void ktrepl_window_close(struct ktrepl_window *w);
 
 /**
- * struct ktrepl_verify - what a comparison has found
- * @compared:  number of copies
- * @different: number of copies that differ from their master
- * @doubtful:  of these, how many agree with each other against their master
+ * struct ktrepl_verify_result - what a comparison has found
+ * @compared:  number of replicas
+ * @different: number of replicas that differ from their primary
+ * @doubtful:  of these, how many agree with each other against their primary
  */
-struct ktrepl_verify {
+struct ktrepl_verify_result {
 	unsigned long compared;
 	unsigned long different;
 	unsigned long doubtful;
 };
 
-void ktrepl_verify(struct ktrepl_verify *res, struct seq_file *m, bool repair);
-void ktrepl_set_repair(struct ktrepl_set *set, unsigned long index,
-		       unsigned long *differ);
+void ktrepl_verify(struct ktrepl_verify_result *res, struct seq_file *m, bool repair);
+void ktrepl_region_repair(struct ktrepl_region *region, unsigned long index,
+			  unsigned long *differ);
 
 /* report.c */
 #if IS_ENABLED(CONFIG_KUNIT)
@@ -409,18 +411,18 @@ unsigned long ktrepl_stale(int nid);
 #endif
 
 /* object.c */
-void ktrepl_objects_verify(struct ktrepl_verify *res, struct seq_file *m);
+void ktrepl_objects_verify(struct ktrepl_verify_result *res, struct seq_file *m);
 bool ktrepl_objects_fill(void);
 void ktrepl_objects_drop(void);
-const void *ktrepl_object_copy(const struct ktrepl_object *obj, int nid);
+const void *ktrepl_object_replica(const struct ktrepl_object *obj, int nid);
 
 #ifdef CONFIG_HAVE_ARCH_KTREPL
 
-/* where.c: execution proof */
-void ktrepl_where_show(struct seq_file *m);
+/* locality.c: execution proof */
+void ktrepl_locality_show(struct seq_file *m);
 
 /* pgtable.c */
-#define ktrepl_master_root()	((pgd_t *)lm_alias(init_mm.pgd))
+#define ktrepl_primary_root()	((pgd_t *)lm_alias(init_mm.pgd))
 
 unsigned long ktrepl_leaf_size(unsigned long addr);
 bool ktrepl_leaf_private(const struct ktrepl_node *node, unsigned long addr);
@@ -430,7 +432,7 @@ int ktrepl_node_map(struct ktrepl_node *node);
 int ktrepl_node_install(struct ktrepl_node *node);
 void ktrepl_node_unmap(struct ktrepl_node *node);
 bool ktrepl_node_cover(struct ktrepl_node *node, unsigned long addr);
-void ktrepl_hull_mark(unsigned long start, unsigned long end);
+void ktrepl_cloned_mark(unsigned long start, unsigned long end);
 void ktrepl_spans_clear(void);
 void ktrepl_pt_barrier(void);
 pgd_t *ktrepl_root_alloc(struct ktrepl_node *node, pgd_t *from);
@@ -438,14 +440,14 @@ void ktrepl_root_free(struct ktrepl_node *node, pgd_t *root);
 void ktrepl_translations_show(struct seq_file *m);
 
 /**
- * struct ktrepl_walk - what a root maps at an address
+ * struct ktrepl_mapping - what a root maps at an address
  * @pfn:    of the page that backs the address
  * @prot:   flags of the leaf
  * @size:   size of the leaf
  * @remote: number of tables on the way that are not on the node asked for, the
  *	    root not counted where it is a process's
  */
-struct ktrepl_walk {
+struct ktrepl_mapping {
 	unsigned long pfn;
 	pgprot_t prot;
 	unsigned long size;
@@ -453,7 +455,7 @@ struct ktrepl_walk {
 };
 
 bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
-		 struct ktrepl_walk *w);
+		 struct ktrepl_mapping *w);
 
 #if IS_ENABLED(CONFIG_KUNIT)
 extern raw_spinlock_t ktrepl_pt_lock;
@@ -461,12 +463,12 @@ void ktrepl_flush_tables(void);
 #endif
 
 /* What becomes of a page of executable memory. */
-struct page *ktrepl_page_fixed(unsigned long addr);
-void ktrepl_page_take(struct ktrepl_set *set, unsigned long index);
-unsigned long ktrepl_pages_revive(struct ktrepl_set *set, unsigned long index,
-				  unsigned long nr);
-void ktrepl_page_retire(struct ktrepl_set *set, unsigned long index);
-void ktrepl_pages_reset(struct ktrepl_set *set);
+struct page *ktrepl_page_is_ro(unsigned long addr);
+void ktrepl_page_copy_begin(struct ktrepl_region *region, unsigned long index);
+unsigned long ktrepl_pages_map_replica(struct ktrepl_region *region, unsigned long index,
+				       unsigned long nr);
+void ktrepl_page_map_primary(struct ktrepl_region *region, unsigned long index);
+void ktrepl_pages_reset(struct ktrepl_region *region);
 
 #else
 
@@ -510,11 +512,11 @@ static inline int ktrepl_node_install(struct ktrepl_node *node)
 }
 
 static inline void ktrepl_node_unmap(struct ktrepl_node *node) { }
-static inline void ktrepl_pages_reset(struct ktrepl_set *set) { }
-static inline void ktrepl_hull_mark(unsigned long start, unsigned long end) { }
+static inline void ktrepl_pages_reset(struct ktrepl_region *region) { }
+static inline void ktrepl_cloned_mark(unsigned long start, unsigned long end) { }
 static inline void ktrepl_spans_clear(void) { }
 static inline void ktrepl_pt_barrier(void) { }
-static inline void ktrepl_where_show(struct seq_file *m) { }
+static inline void ktrepl_locality_show(struct seq_file *m) { }
 static inline void ktrepl_translations_show(struct seq_file *m) { }
 static inline void arch_ktrepl_attach(void) { }
 
@@ -522,62 +524,62 @@ static inline void arch_ktrepl_attach(void) { }
 
 #ifdef CONFIG_KTREPL_MODULES
 
-/* exec.c: modules and all other executable memory */
-extern struct mutex ktrepl_exec_mutex;
-extern struct list_head ktrepl_exec_sets;
+/* execmem.c: modules and all other executable memory */
+extern struct mutex ktrepl_execmem_mutex;
+extern struct list_head ktrepl_execmem_regions;
 
-/* Sets are added any time, but freed under ktrepl_mutex only. */
-#define ktrepl_for_each_exec(set)					\
-	list_for_each_entry_rcu(set, &ktrepl_exec_sets, list, true)
+/* Regions are added any time, but freed under ktrepl_mutex only. */
+#define ktrepl_for_each_execmem(region)					\
+	list_for_each_entry_rcu(region, &ktrepl_execmem_regions, list, true)
 
-bool ktrepl_exec_is_on(void);
-void ktrepl_exec_start(void);
-void ktrepl_exec_node_start(void);
-void ktrepl_exec_stop(void);
-bool ktrepl_exec_scan(bool retry);
-unsigned long ktrepl_exec_missing(int nid);
-void ktrepl_exec_kick(struct ktrepl_set *set);
-void ktrepl_exec_flush(void);
-void ktrepl_exec_retire(struct ktrepl_set *set, int nid, unsigned long index);
-int ktrepl_exec_show(struct seq_file *m);
+bool ktrepl_execmem_is_on(void);
+void ktrepl_execmem_start(void);
+void ktrepl_execmem_node_start(void);
+void ktrepl_execmem_stop(void);
+bool ktrepl_execmem_scan(bool retry);
+unsigned long ktrepl_execmem_missing(int nid);
+void ktrepl_execmem_queue(struct ktrepl_region *region);
+void ktrepl_execmem_flush(void);
+void ktrepl_execmem_retire(struct ktrepl_region *region, int nid, unsigned long index);
+int ktrepl_execmem_show(struct seq_file *m);
 
-static inline void ktrepl_exec_lock(void)
+static inline void ktrepl_execmem_lock(void)
 {
-	mutex_lock(&ktrepl_exec_mutex);
+	mutex_lock(&ktrepl_execmem_mutex);
 }
 
-static inline void ktrepl_exec_unlock(void)
+static inline void ktrepl_execmem_unlock(void)
 {
-	mutex_unlock(&ktrepl_exec_mutex);
+	mutex_unlock(&ktrepl_execmem_mutex);
 }
 
-static inline void ktrepl_exec_assert_unlocked(void)
+static inline void ktrepl_execmem_assert_unlocked(void)
 {
-	lockdep_assert_not_held(&ktrepl_exec_mutex);
+	lockdep_assert_not_held(&ktrepl_execmem_mutex);
 }
 
 #else
 
-/* There are no such sets. */
-#define ktrepl_for_each_exec(set) for ((set) = NULL; (set); )
+/* There are no such regions. */
+#define ktrepl_for_each_execmem(region) for ((region) = NULL; (region); )
 
-static inline bool ktrepl_exec_is_on(void)
+static inline bool ktrepl_execmem_is_on(void)
 {
 	return false;
 }
 
-static inline void ktrepl_exec_start(void) { }
-static inline void ktrepl_exec_node_start(void) { }
-static inline void ktrepl_exec_stop(void) { }
-static inline bool ktrepl_exec_scan(bool retry) { return true; }
-static inline unsigned long ktrepl_exec_missing(int nid) { return 0; }
-static inline void ktrepl_exec_kick(struct ktrepl_set *set) { }
-static inline void ktrepl_exec_flush(void) { }
-static inline void ktrepl_exec_retire(struct ktrepl_set *set, int nid,
-				      unsigned long index) { }
-static inline void ktrepl_exec_lock(void) { }
-static inline void ktrepl_exec_unlock(void) { }
-static inline void ktrepl_exec_assert_unlocked(void) { }
+static inline void ktrepl_execmem_start(void) { }
+static inline void ktrepl_execmem_node_start(void) { }
+static inline void ktrepl_execmem_stop(void) { }
+static inline bool ktrepl_execmem_scan(bool retry) { return true; }
+static inline unsigned long ktrepl_execmem_missing(int nid) { return 0; }
+static inline void ktrepl_execmem_queue(struct ktrepl_region *region) { }
+static inline void ktrepl_execmem_flush(void) { }
+static inline void ktrepl_execmem_retire(struct ktrepl_region *region, int nid,
+					 unsigned long index) { }
+static inline void ktrepl_execmem_lock(void) { }
+static inline void ktrepl_execmem_unlock(void) { }
+static inline void ktrepl_execmem_assert_unlocked(void) { }
 
 #endif /* CONFIG_KTREPL_MODULES */
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Nodes: which take part, what they hold, and memory for copies on them.
+ * Nodes: which take part, what they hold, and memory for replicas on them.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -22,7 +22,7 @@ const char *const ktrepl_stat_names[] = {
 	[KTREPL_STAT_MODULE]	 = "repli_module_pages",
 	[KTREPL_STAT_OBJECT]	 = "repli_object_pages",
 	[KTREPL_STAT_PGTBL]	 = "repli_pgtbls",
-	[KTREPL_STAT_SPARE]	 = "repli_spare_pages",
+	[KTREPL_STAT_FREE]	 = "repli_spare_pages",
 	[KTREPL_STAT_RETIRED]	 = "repli_retired_pages",
 	[KTREPL_STAT_PAGE_FAIL]	 = "page_alloc_failures",
 	[KTREPL_STAT_PGTBL_FAIL] = "pagetbl_alloc_failures",
@@ -47,8 +47,8 @@ static atomic_long_t ktrepl_charged;
 /* Nodes chosen by ktrepl.nodes= */
 static DECLARE_BITMAP(ktrepl_chosen, KTREPL_MAX_NODES);
 
-/* Nodes that hold pages of the master of the image. */
-DECLARE_BITMAP(ktrepl_masters, KTREPL_MAX_NODES);
+/* Nodes that hold pages of the primary of the image. */
+DECLARE_BITMAP(ktrepl_primary_nodes, KTREPL_MAX_NODES);
 
 /* === Facts about nodes, real or pretended ================================ */
 
@@ -73,10 +73,10 @@ int ktrepl_cpu_node(int cpu)
 }
 
 /**
- * ktrepl_page_node - the node of a master page
+ * ktrepl_page_node - the node of a primary page
  * @page: the page
  *
- * Return: node id; the master is on node 0 when nodes are pretended.
+ * Return: node id; the primary is on node 0 when nodes are pretended.
  */
 int ktrepl_page_node(struct page *page)
 {
@@ -102,7 +102,7 @@ static int ktrepl_distance(int a, int b)
 }
 
 /**
- * ktrepl_nearest - the node out of a set that is nearest to another
+ * ktrepl_nearest - the node out of a region that is nearest to another
  * @nid:   the node, or NUMA_NO_NODE
  * @nodes: bitmap to choose from
  *
@@ -185,8 +185,8 @@ int ktrepl_nodes_init(void)
 		const struct ktrepl_range *r = &ktrepl_info->ranges[i];
 
 		for (addr = r->start; addr < r->end; addr += PAGE_SIZE)
-			__set_bit(ktrepl_page_node(ktrepl_master_page(addr)),
-				  ktrepl_masters);
+			__set_bit(ktrepl_page_node(ktrepl_primary_page(addr)),
+				  ktrepl_primary_nodes);
 	}
 
 	bitmap_zero(possible, KTREPL_MAX_NODES);
@@ -226,28 +226,28 @@ int ktrepl_nodes_init(void)
 }
 
 /**
- * ktrepl_node_taking_part - has a node been chosen to hold copies?
+ * ktrepl_node_allowed - has a node been chosen to hold replicas?
  * @nid: the node
  *
  * Return: true if ktrepl.nodes= names it and it has memory.
  */
-bool ktrepl_node_taking_part(int nid)
+bool ktrepl_node_allowed(int nid)
 {
 	return test_bit(nid, ktrepl_chosen);
 }
 
 /**
- * ktrepl_node_home - the node whose memory a node's CPUs are to fetch from
+ * ktrepl_node_preferred - the node whose memory a node's CPUs are to fetch from
  * @nid: the node, or NUMA_NO_NODE
  *
  * Return: @nid itself if it takes part, else the nearest node that takes part
- * or holds the master; NUMA_NO_NODE for a CPU that belongs to no node.
+ * or holds the primary; NUMA_NO_NODE for a CPU that belongs to no node.
  */
-int ktrepl_node_home(int nid)
+int ktrepl_node_preferred(int nid)
 {
 	DECLARE_BITMAP(nodes, KTREPL_MAX_NODES);
 
-	bitmap_or(nodes, ktrepl_chosen, ktrepl_masters, KTREPL_MAX_NODES);
+	bitmap_or(nodes, ktrepl_chosen, ktrepl_primary_nodes, KTREPL_MAX_NODES);
 	return ktrepl_nearest(nid, nodes);
 }
 
@@ -255,18 +255,18 @@ int ktrepl_node_home(int nid)
  * ktrepl_node_now - the node whose memory a node's CPUs fetch from at present
  * @nid: the node, or NUMA_NO_NODE
  *
- * Differs from ktrepl_node_home() while that node has no tables yet.
+ * Differs from ktrepl_node_preferred() while that node has no tables yet.
  *
  * Context: ktrepl_node.live does not change: cpus_read_lock or cpus_write_lock
  * held, or a callback of CPU hotplug.
- * Return: the nearest node that is live or holds the master.
+ * Return: the nearest node that is live or holds the primary.
  */
 int ktrepl_node_now(int nid)
 {
 	DECLARE_BITMAP(nodes, KTREPL_MAX_NODES);
 	int n;
 
-	bitmap_copy(nodes, ktrepl_masters, KTREPL_MAX_NODES);
+	bitmap_copy(nodes, ktrepl_primary_nodes, KTREPL_MAX_NODES);
 	for (n = 0; n < ktrepl_nr_nodes; n++)
 		if (ktrepl_nodes[n] && ktrepl_nodes[n]->live)
 			__set_bit(n, nodes);
@@ -274,12 +274,12 @@ int ktrepl_node_now(int nid)
 }
 
 /**
- * ktrepl_node_wanted - is a node to have copies?
+ * ktrepl_node_wanted - is a node to have replicas?
  * @nid: the node
  *
  * Context: ktrepl_mutex held.
- * Return: true if it is the home of a CPU; of pretended nodes, each counts as
- * having CPUs.
+ * Return: true if it is the preferred node of a CPU; of pretended nodes, each
+ * counts as having CPUs.
  */
 bool ktrepl_node_wanted(int nid)
 {

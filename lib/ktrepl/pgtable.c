@@ -4,28 +4,28 @@
  *
  * A node's kernel root is a clone of init_mm's.  Of the tables below, those on
  * the path to a replicated leaf are cloned; every other entry of a clone is the
- * master's, so all else stays shared.  In a clone
+ * primary's, so all else stays shared.  In a clone
  *
- *	entry == the master's entry, or
- *	entry -> a clone of the table that the master's entry points to, or
- *	entry == the master's leaf with the pfn of the node's copy, or
- *	entry -> a table of small leaves in place of the master's large one
+ *	entry == the primary's entry, or
+ *	entry -> a clone of the table that the primary's entry points to, or
+ *	entry == the primary's leaf with the pfn of the node's replica, or
+ *	entry -> a table of small leaves in place of the primary's large one
  *
- * and nothing else.  ktrepl_sync_step() restores this after the master has
- * changed, and is also what installs the copies in the first place.
+ * and nothing else.  ktrepl_sync_step() restores this after the primary has
+ * changed, and is also what installs the replicas in the first place.
  *
- * A leaf of a clone has the protection of the master's.  It has its size, too,
- * unless parts of the large leaf have no copy, or copies that do not adjoin.
- * Which of the two is settled before a CPU loads the root.  Where leaves have to
- * keep their size ([F6]), the node maps the master's in that case, and before
- * the master splits a leaf.
+ * A leaf of a clone has the protection of the primary's.  It has its size, too,
+ * unless parts of the large leaf have no replica, or replicas that do not
+ * adjoin. Which of the two is settled before a CPU loads the root.  Where
+ * leaves have to keep their size ([F6]), the node maps the primary's in that
+ * case, and before the primary splits a leaf.
  *
- * The image's paths are cloned, and its copies mapped, before a CPU loads the
+ * The image's paths are cloned, and its replicas mapped, before a CPU loads the
  * root; those of executable memory while CPUs are on it.  Then old and new
  * translations may both be in use until the TLB has been flushed, which is no
  * harm: they lead to the same contents, and neither is writable.
  *
- * Changes of the master come in two ways: by address, after any change below
+ * Changes of the primary come in two ways: by address, after any change below
  * an address range (ktrepl_sync_range()), and by entry (ktrepl_sync_entry()),
  * where an architecture tells of each store to a table above the PTE level.
  */
@@ -52,43 +52,46 @@
 
 #include "internal.h"
 
-/* Contents of cloned tables, ktrepl_node.root, ktrepl_set.dead and .clean. */
+/* Cloned tables, ktrepl_node.root, ktrepl_region.stale and ktrepl_region.stable. */
 VISIBLE_IF_KUNIT DEFINE_RAW_SPINLOCK(ktrepl_pt_lock);
 
 /*
- * Where changes by address can concern a clone or a set: a bit for each region,
- * which a few regions share.  Bits stay: executable memory comes back to where
- * it has been.  An architecture without KTREPL_ROOTS tells of each entry above
- * the PTE level, and only PTEs change by address.
+ * Index of addresses with cloned tables or a region; rejects other ranges
+ * cheaply.  A bit for each span of 1 << KTREPL_CLONED_SHIFT bytes, which a few
+ * spans share.  Bits stay: executable memory comes back to where it has been.
+ * An architecture without KTREPL_ROOTS tells of each entry above the PTE level,
+ * and only PTEs change by address.
  */
-#define KTREPL_HULL_BITS	12
-#define KTREPL_REGION_SHIFT	(IS_ENABLED(CONFIG_KTREPL_ROOTS) ? PGDIR_SHIFT : \
+#define KTREPL_CLONED_BITS	12
+#define KTREPL_CLONED_SHIFT	(IS_ENABLED(CONFIG_KTREPL_ROOTS) ? PGDIR_SHIFT : \
 								   PMD_SHIFT)
 
-static DECLARE_BITMAP(ktrepl_hull, 1 << KTREPL_HULL_BITS);
+static DECLARE_BITMAP(ktrepl_cloned, 1 << KTREPL_CLONED_BITS);
 
 /*
- * What the master's tables that have clones cover, by the page frame number of
- * the table: KTREPL_SPAN().  A table that the master has freed stays listed
+ * What the primary's tables that have clones cover, by the page frame number of
+ * the table: KTREPL_SPAN().  A table that the primary has freed stays listed
  * until all nodes are unmapped: a look-up may find it, which does no harm.
  */
 static DEFINE_XARRAY(ktrepl_spans);
 
 #ifndef CONFIG_KTREPL_ROOTS
 /* A bit for each of these tables, by its page frame number; bits stay. */
-static DECLARE_BITMAP(ktrepl_spanned, 1 << KTREPL_HULL_BITS);
+static DECLARE_BITMAP(ktrepl_spanned, 1 << KTREPL_CLONED_BITS);
 
 static void ktrepl_spanned_mark(unsigned long pfn)
 {
-	set_bit(hash_long(pfn, KTREPL_HULL_BITS), ktrepl_spanned);
+	set_bit(hash_long(pfn, KTREPL_CLONED_BITS), ktrepl_spanned);
 }
 
-/* Can an entry be one of such a table?  Of the linear map's addresses, that is. */
+/*
+ * Can an entry be one of such a table?  Of the linear map's addresses, that is.
+ */
 static bool ktrepl_spanned_by(const void *entry)
 {
 	if (entry < (void *)PAGE_OFFSET || entry >= high_memory)
 		return true;
-	return test_bit(hash_long(virt_to_pfn(entry), KTREPL_HULL_BITS),
+	return test_bit(hash_long(virt_to_pfn(entry), KTREPL_CLONED_BITS),
 			ktrepl_spanned);
 }
 #else
@@ -102,8 +105,9 @@ static void ktrepl_spanned_mark(unsigned long pfn) { }
 #define KTREPL_SPAN_SHIFT(span)	(xa_to_value(span) & 63)
 
 /*
- * Entries that are changed before interrupts are let in again, those of all nodes
- * together: about 5,000 instructions, however large the master's leaf is.
+ * Entries that are changed before interrupts are let in again, those of all
+ * nodes together: about 5,000 instructions, however large the primary's leaf
+ * is.
  */
 #define KTREPL_STEP		64U
 
@@ -130,7 +134,7 @@ static pmd_t *ktrepl_pmd(pgd_t *root, unsigned long addr)
 }
 
 /**
- * ktrepl_leaf_size - size of the master's leaf
+ * ktrepl_leaf_size - size of the primary's leaf
  * @addr: kernel address
  *
  * Return: size in bytes; of leaves that adjoin and are marked as one, of all of
@@ -138,7 +142,7 @@ static pmd_t *ktrepl_pmd(pgd_t *root, unsigned long addr)
  */
 unsigned long ktrepl_leaf_size(unsigned long addr)
 {
-	pmd_t *pmd = ktrepl_pmd(ktrepl_master_root(), addr);
+	pmd_t *pmd = ktrepl_pmd(ktrepl_primary_root(), addr);
 
 	if (!pmd)
 		return PUD_SIZE;
@@ -163,7 +167,7 @@ static bool ktrepl_table_remote(const void *table, int nid)
  * Return: false if nothing is mapped there.
  */
 bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
-		 struct ktrepl_walk *w)
+		 struct ktrepl_mapping *w)
 {
 	pmd_t *pmd = ktrepl_pmd(root, addr);
 	p4d_t *p4d;
@@ -198,7 +202,7 @@ bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 }
 
 /**
- * ktrepl_page_fixed - a page that only pokes can change
+ * ktrepl_page_is_ro - a page that only pokes can change
  * @addr: kernel address
  *
  * Leaves that are marked as one do not count: a node must not map one of them
@@ -208,9 +212,9 @@ bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
  * Return: the page, if it is mapped by a small leaf of its own, and read-only;
  * else NULL.
  */
-struct page *ktrepl_page_fixed(unsigned long addr)
+struct page *ktrepl_page_is_ro(unsigned long addr)
 {
-	pmd_t *pmd = ktrepl_pmd(ktrepl_master_root(), addr);
+	pmd_t *pmd = ktrepl_pmd(ktrepl_primary_root(), addr);
 	pte_t pte;
 
 	if (!pmd || !pmd_present(*pmd) || pmd_leaf(*pmd))
@@ -243,114 +247,118 @@ static void ktrepl_sync_unlock(unsigned long flags, unsigned long pt_flags)
 	arch_ktrepl_unlock(flags);
 }
 
-/* Goes through addresses, and looks up each set once; under ktrepl_pt_lock. */
+/* Goes through addresses, and looks up each region once; under ktrepl_pt_lock. */
 struct ktrepl_cursor {
 	unsigned long start;	/* from where up to where */
 	unsigned long last;	/* it need not be looked up */
-	struct ktrepl_set *set;	/* whose copies are mapped there, or NULL */
+	struct ktrepl_region *region;	/* whose replicas are mapped there, or NULL */
 };
 
 /* Nothing has been looked up. */
 #define KTREPL_CURSOR	{ .start = 1 }
 
-static struct ktrepl_set *ktrepl_cursor_set(struct ktrepl_cursor *c,
-					    unsigned long addr)
+static struct ktrepl_region *ktrepl_cursor_region(struct ktrepl_cursor *c,
+						  unsigned long addr)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 
 	if (addr >= c->start && addr <= c->last)
-		return c->set;
-	set = ktrepl_set_around(addr, &c->start, &c->last);
-	c->set = set && set->mapped ? set : NULL;
-	return c->set;
+		return c->region;
+	region = ktrepl_region_around(addr, &c->start, &c->last);
+	c->region = region && region->mapped ? region : NULL;
+	return c->region;
 }
 
-/* The copy that a node is to map at a page, NULL for the master. */
-static struct page *ktrepl_page_copy(const struct ktrepl_set *set, int nid,
-				     unsigned long addr)
+/* The replica that a node is to map at a page, NULL for the primary. */
+static struct page *ktrepl_page_replica(const struct ktrepl_region *region, int nid,
+					unsigned long addr)
 {
 	unsigned long index;
 
-	if (!set)
+	if (!region)
 		return NULL;
-	index = ktrepl_set_index(set, addr);
-	return test_bit(index, set->dead) ? NULL :
-		ktrepl_set_copy(set, nid, index);
+	index = ktrepl_region_index(region, addr);
+	return test_bit(index, region->stale) ? NULL :
+		ktrepl_region_replica(region, nid, index);
 }
 
-static struct page *ktrepl_cursor_copy(struct ktrepl_cursor *c, int nid,
-				       unsigned long addr)
+static struct page *ktrepl_cursor_replica(struct ktrepl_cursor *c, int nid,
+					  unsigned long addr)
 {
-	return ktrepl_page_copy(ktrepl_cursor_set(c, addr), nid, addr);
+	return ktrepl_page_replica(ktrepl_cursor_region(c, addr), nid, addr);
 }
 
-/* Nodes are going to map the master of a page, which has copies perhaps. */
-static void ktrepl_page_die(struct ktrepl_set *set, unsigned long index)
+/* Nodes are going to map the primary of a page, which has replicas perhaps. */
+static void ktrepl_page_set_stale(struct ktrepl_region *region, unsigned long index)
 {
 	int nid;
 
 	lockdep_assert_held(&ktrepl_pt_lock);
 
-	if (__test_and_set_bit(index, set->dead))
+	if (__test_and_set_bit(index, region->stale))
 		return;
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		if (!ktrepl_set_copy(set, nid, index))
+		if (!ktrepl_region_replica(region, nid, index))
 			continue;
 		ktrepl_node_count(ktrepl_nodes[nid], KTREPL_STAT_FALLBACK);
-		trace_ktrepl_fallback(nid, ktrepl_set_addr(set, index));
+		trace_ktrepl_fallback(nid, ktrepl_region_addr(region, index));
 	}
 }
 
-/* Once plain stores may have changed the master, a copy is stale for good. */
-static void ktrepl_mark_dead(struct ktrepl_cursor *c, unsigned long addr,
-			     unsigned long size)
+/*
+ * Once plain stores may have changed the primary, a replica is stale for good.
+ */
+static void ktrepl_mark_stale(struct ktrepl_cursor *c, unsigned long addr,
+			      unsigned long size)
 {
 	unsigned long last = addr + size - 1, nr, i;
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 
 	for (; size; size -= nr, addr += nr) {
-		set = ktrepl_cursor_set(c, addr);
+		region = ktrepl_cursor_region(c, addr);
 		nr = min(last, c->last) - addr + 1;
-		if (!set)
+		if (!region)
 			continue;
-		i = ktrepl_set_index(set, addr);
-		for_each_clear_bit_from(i, set->dead,
-					ktrepl_set_index(set, addr + nr))
-			ktrepl_page_die(set, i);
+		i = ktrepl_region_index(region, addr);
+		for_each_clear_bit_from(i, region->stale,
+					ktrepl_region_index(region, addr + nr))
+			ktrepl_page_set_stale(region, i);
 	}
 }
 
 /*
  * Can leaves that are marked as one be marked so on the node as well?  Either
- * all of their pages have copies, which adjoin and are aligned like the leaves,
- * or none has one.
+ * all of their pages have replicas, which adjoin and are aligned like the
+ * leaves, or none has one.
  */
 static bool ktrepl_leaf_whole(struct ktrepl_cursor *c, int nid,
 			      unsigned long addr, unsigned long size)
 {
-	struct page *first = ktrepl_cursor_copy(c, nid, addr), *copy;
+	struct page *first = ktrepl_cursor_replica(c, nid, addr), *replica;
 	unsigned long i;
 
 	if (first && !IS_ALIGNED(page_to_pfn(first), size >> PAGE_SHIFT))
 		return false;
 	for (i = 1; i < size >> PAGE_SHIFT; i++) {
-		copy = ktrepl_cursor_copy(c, nid, addr + (i << PAGE_SHIFT));
-		if (copy != (first ? first + i : NULL))
+		replica = ktrepl_cursor_replica(c, nid, addr + (i << PAGE_SHIFT));
+		if (replica != (first ? first + i : NULL))
 			return false;
 	}
 	return true;
 }
 
-/* Writes @nr leaves: of the copies, and of @pfn and on where there is none. */
+/*
+ * Writes @nr leaves: of the replicas, and of @pfn and on where there is none.
+ */
 static void ktrepl_sync_ptes(struct ktrepl_cursor *c, int nid, pte_t *n,
 			     unsigned long pfn, pgprot_t prot,
 			     unsigned long addr, unsigned long nr)
 {
-	struct page *copy;
+	struct page *replica;
 
 	for (; nr; nr--, n++, pfn++, addr += PAGE_SIZE) {
-		copy = ktrepl_cursor_copy(c, nid, addr);
-		set_pte(n, pfn_pte(copy ? page_to_pfn(copy) : pfn, prot));
+		replica = ktrepl_cursor_replica(c, nid, addr);
+		set_pte(n, pfn_pte(replica ? page_to_pfn(replica) : pfn, prot));
 	}
 }
 
@@ -372,7 +380,7 @@ static void ktrepl_store(struct ktrepl_node *node, void *entry, u64 val)
 }
 
 /*
- * A master's leaf above the PTE level.  The node's large leaf changes by one
+ * A primary's leaf above the PTE level.  The node's large leaf changes by one
  * store.  Small ones in its place change step by step: to a CPU this is as if
  * it had some of them in its TLB, which the caller is going to flush.
  *
@@ -384,15 +392,15 @@ static unsigned long ktrepl_sync_large(struct ktrepl_cursor *c,
 {
 	unsigned long nr = ktrepl_step();
 	pgprot_t prot = pmd_pgprot(m);
-	struct page *copy;
+	struct page *replica;
 
 	if (pmd_write(m))
-		ktrepl_mark_dead(c, addr & PMD_MASK, PMD_SIZE);
+		ktrepl_mark_stale(c, addr & PMD_MASK, PMD_SIZE);
 	if (!pmd_present(*n) || pmd_leaf(*n)) {
 		addr &= PMD_MASK;
-		copy = ktrepl_cursor_copy(c, node->nid, addr);
-		if (copy)
-			m = pfn_pmd(page_to_pfn(copy), prot);
+		replica = ktrepl_cursor_replica(c, node->nid, addr);
+		if (replica)
+			m = pfn_pmd(page_to_pfn(replica), prot);
 		ktrepl_store(node, n, pmd_val(m));
 		return addr + PMD_SIZE;
 	}
@@ -405,12 +413,12 @@ static unsigned long ktrepl_sync_large(struct ktrepl_cursor *c,
 
 /*
  * Leaves at the PTE level that are marked as one: 128 of them at most (arm64,
- * pages of 16 KiB), more than a step has, because they must not change one after
- * the other.
+ * pages of 16 KiB), more than a step has, because they must not change one
+ * after the other.
  *
- * That a node can no longer mark them as one, or that they move to the master,
+ * That a node can no longer mark them as one, or that they move to the primary,
  * is settled before a CPU loads the root: they are those of the image only, see
- * ktrepl_page_fixed(), whose protection does not change.
+ * ktrepl_page_is_ro(), whose protection does not change.
  *
  * Return: the first address behind them.
  */
@@ -423,7 +431,7 @@ static unsigned long ktrepl_sync_group(struct ktrepl_cursor *c, int nid,
 
 	n -= back, m -= back, addr -= back * PAGE_SIZE;
 	if (pte_write(*m))
-		ktrepl_mark_dead(c, addr, size);
+		ktrepl_mark_stale(c, addr, size);
 	if (!ktrepl_leaf_whole(c, nid, addr, size))
 		prot = arch_ktrepl_split_prot(prot);
 	ktrepl_sync_ptes(c, nid, n, pte_pfn(*m), prot, addr, size >> PAGE_SHIFT);
@@ -434,19 +442,19 @@ static unsigned long ktrepl_sync_group(struct ktrepl_cursor *c, int nid,
 static void ktrepl_sync_pte(struct ktrepl_cursor *c, int nid, pte_t *n,
 			    pte_t m, unsigned long addr)
 {
-	struct ktrepl_set *set = ktrepl_cursor_set(c, addr);
-	struct page *copy;
+	struct ktrepl_region *region = ktrepl_cursor_region(c, addr);
+	struct page *replica;
 
-	if (set && pte_write(m))
-		ktrepl_page_die(set, ktrepl_set_index(set, addr));
-	copy = ktrepl_page_copy(set, nid, addr);
-	if (copy) {
-		set_pte(n, pfn_pte(page_to_pfn(copy), pte_pgprot(m)));
+	if (region && pte_write(m))
+		ktrepl_page_set_stale(region, ktrepl_region_index(region, addr));
+	replica = ktrepl_page_replica(region, nid, addr);
+	if (replica) {
+		set_pte(n, pfn_pte(page_to_pfn(replica), pte_pgprot(m)));
 		return;
 	}
 	/*
-	 * From a copy to a writable master by way of a read-only one.  No poke
-	 * makes the two unequal before the flush is complete, see
+	 * From a replica to a writable primary by way of a read-only one.  No
+	 * poke makes the two unequal before the flush is complete, see
 	 * ktrepl_sync_lock().
 	 */
 	if (pte_present(*n) && pte_write(m) && !pte_write(*n) &&
@@ -457,7 +465,9 @@ static void ktrepl_sync_pte(struct ktrepl_cursor *c, int nid, pte_t *n,
 	set_pte(n, m);
 }
 
-/* Leaves of a PTE table.  Return: the first address behind what has been done. */
+/*
+ * Leaves of a PTE table.  Return: the first address behind what has been done.
+ */
 static unsigned long ktrepl_sync_small(struct ktrepl_cursor *c, int nid,
 				       pte_t *n, pte_t *m, unsigned long addr,
 				       unsigned long end)
@@ -479,9 +489,9 @@ static void *ktrepl_clone_of(struct ktrepl_node *node, const struct page *table)
 }
 
 /*
- * A clone has the number of the table that it is one of in page->private.  There
- * the master's tables have 0, or a lock, which never looks like a number whose
- * upper bits are set.
+ * A clone has the number of the table that it is one of in page->private.
+ * There the primary's tables have 0, or a lock, which never looks like a number
+ * whose upper bits are set.
  */
 static void ktrepl_clone_mark(void *clone, unsigned long pfn)
 {
@@ -495,9 +505,9 @@ static bool ktrepl_is_clone_of(const struct page *clone, const struct page *tabl
 
 /*
  * Brings a table entry of a clone up to date.  True if it points to a clone in
- * turn.  A clone that has lost its place is not given it back: its contents
- * are not known to be the table's that the master has there now, and the page
- * of the master's table may be another table by then, see ktrepl_clones_reap().
+ * turn.  A clone that has lost its place is not given it back: its contents are
+ * not known to be the table's that the primary has there now, and the page of
+ * the primary's table may be another table by then, see ktrepl_clones_reap().
  */
 #define ktrepl_sync_level(node, level, n, m)				\
 ({									\
@@ -512,7 +522,7 @@ static bool ktrepl_is_clone_of(const struct page *clone, const struct page *tabl
 					level##_val(__new),		\
 					page_to_phys(level##_page(*(n))))); \
 	if (level##_val(__new) != level##_val(*(n))) {			\
-		(node)->stale |= !level##_none(*(n)) && !level##_leaf(*(n)); \
+		(node)->misplaced |= !level##_none(*(n)) && !level##_leaf(*(n)); \
 		ktrepl_store(node, n, level##_val(__new));		\
 	}								\
 	__clone;							\
@@ -520,11 +530,11 @@ static bool ktrepl_is_clone_of(const struct page *clone, const struct page *tabl
 
 /*
  * Brings what a node maps from an address on up to date, up to @end or the end
- * of a step, top down as far as the node has tables of its own.  Like any change
- * of a kernel mapping this takes effect at the TLB flush that the caller does
- * next, on all CPUs.  A pointer to another table, or a leaf that the master has
- * changed, is as safe or as unsafe without break-before-make as it was in the
- * master.
+ * of a step, top down as far as the node has tables of its own.  Like any
+ * change of a kernel mapping this takes effect at the TLB flush that the caller
+ * does next, on all CPUs.  A pointer to another table, or a leaf that the
+ * primary has changed, is as safe or as unsafe without break-before-make as it
+ * was in the primary.
  *
  * Return: the first address behind what has been done.
  */
@@ -532,7 +542,7 @@ static unsigned long ktrepl_sync_walk(struct ktrepl_cursor *c,
 				      struct ktrepl_node *node,
 				      unsigned long addr, unsigned long end)
 {
-	pgd_t *m_pgd = pgd_offset_pgd(ktrepl_master_root(), addr);
+	pgd_t *m_pgd = pgd_offset_pgd(ktrepl_primary_root(), addr);
 	pgd_t *n_pgd = pgd_offset_pgd(node->root, addr);
 	p4d_t *m_p4d, *n_p4d;
 	pud_t *m_pud, *n_pud;
@@ -558,9 +568,9 @@ static unsigned long ktrepl_sync_walk(struct ktrepl_cursor *c,
 		return ktrepl_sync_large(c, node, n_pmd, *m_pmd, addr);
 	changed = pmd_val(*n_pmd) != pmd_val(*m_pmd);
 	if (!ktrepl_sync_level(node, pmd, n_pmd, m_pmd)) {
-		/* Perhaps split by the master: the table is shared now. */
+		/* Perhaps split by the primary: the table is shared now. */
 		if (changed)
-			ktrepl_mark_dead(c, addr & PMD_MASK, PMD_SIZE);
+			ktrepl_mark_stale(c, addr & PMD_MASK, PMD_SIZE);
 		return ALIGN(addr + 1, PMD_SIZE);
 	}
 	node->last.pmd = m_pmd;
@@ -572,8 +582,8 @@ static unsigned long ktrepl_sync_walk(struct ktrepl_cursor *c,
 }
 
 /*
- * A step of bringing one node, or all with @node NULL, up to date.  They keep up
- * with the one that is slowest.
+ * A step of bringing one node, or all with @node NULL, up to date.  They keep
+ * up with the one that is slowest.
  *
  * Most changes are of PTEs, many of them in the same table one after the other:
  * a node is only walked where its own table of them is not the last one.
@@ -584,7 +594,7 @@ static unsigned long ktrepl_sync_step(struct ktrepl_cursor *c,
 				      struct ktrepl_node *node,
 				      unsigned long addr, unsigned long end)
 {
-	pmd_t *pmd = ktrepl_pmd(ktrepl_master_root(), addr);
+	pmd_t *pmd = ktrepl_pmd(ktrepl_primary_root(), addr);
 	struct ktrepl_node *n;
 	unsigned long next;
 	int nid;
@@ -612,33 +622,33 @@ static unsigned long ktrepl_sync_step(struct ktrepl_cursor *c,
 /*
  * Notes what has become of pages of executable memory, from an address on.
  *
- * Return: the first address behind them, and before those of another set.
+ * Return: the first address behind them, and before those of another region.
  */
-static unsigned long ktrepl_spoil(struct ktrepl_cursor *c, unsigned long addr,
-				  unsigned long end)
+static unsigned long ktrepl_invalidate(struct ktrepl_cursor *c, unsigned long addr,
+				       unsigned long end)
 {
-	struct ktrepl_set *set = ktrepl_cursor_set(c, addr);
+	struct ktrepl_region *region = ktrepl_cursor_region(c, addr);
 	unsigned long len = min(end - addr - 1, c->last - addr) + 1, index;
 
 	lockdep_assert_held(&ktrepl_pt_lock);
 
-	if (!set || !set->exec)
+	if (!region || !region->execmem)
 		return addr + len;
 	len = min(len, ktrepl_step() << PAGE_SHIFT);
 	for (end = addr + len; addr < end; addr += PAGE_SIZE) {
-		if (ktrepl_page_fixed(addr))
+		if (ktrepl_page_is_ro(addr))
 			continue;
-		index = ktrepl_set_index(set, addr);
-		__clear_bit(index, set->clean);
-		ktrepl_page_die(set, index);
+		index = ktrepl_region_index(region, addr);
+		__clear_bit(index, region->stable);
+		ktrepl_page_set_stale(region, index);
 	}
-	ktrepl_exec_kick(set);
+	ktrepl_execmem_queue(region);
 	return end;
 }
 
 static bool ktrepl_leaf_large(unsigned long addr)
 {
-	pmd_t *pmd = ktrepl_pmd(ktrepl_master_root(), addr);
+	pmd_t *pmd = ktrepl_pmd(ktrepl_primary_root(), addr);
 
 	return pmd && pmd_leaf(*pmd);
 }
@@ -648,11 +658,11 @@ static bool ktrepl_leaf_large(unsigned long addr)
  * by step, and all of the large leaves that the range touches: a node may have
  * small ones there.
  *
- * With @spoil, the master's leaves have changed: pages of executable memory are
- * marked before the nodes are synced.
+ * With @invalidate, the primary's leaves have changed: pages of executable memory
+ * are marked before the nodes are synced.
  */
 static void ktrepl_sync_nodes(struct ktrepl_node *node, unsigned long start,
-			      unsigned long end, bool spoil)
+			      unsigned long end, bool invalidate)
 {
 	bool large = ktrepl_leaf_large(start);
 	unsigned long flags, pt_flags, addr, stop;
@@ -666,7 +676,7 @@ static void ktrepl_sync_nodes(struct ktrepl_node *node, unsigned long start,
 		struct ktrepl_cursor c = KTREPL_CURSOR;
 
 		flags = ktrepl_sync_lock(&pt_flags);
-		stop = spoil ? ktrepl_spoil(&c, addr, end) : end;
+		stop = invalidate ? ktrepl_invalidate(&c, addr, end) : end;
 		addr = ktrepl_sync_step(&c, node, addr, stop);
 		ktrepl_sync_unlock(flags, pt_flags);
 	}
@@ -675,46 +685,47 @@ static void ktrepl_sync_nodes(struct ktrepl_node *node, unsigned long start,
 /* === Pages of executable memory ========================================== */
 
 /*
- * A page of such a set is dead, which means mapped from the master, until it
- * has been copied while it was read-only:
+ * A page of such a region is stale, and mapped from the primary, until it has
+ * been copied while it was read-only:
  *
- *	take	it is read-only now: clean
- *	(copy)	no poke comes in between, see ktrepl_window_fill()
- *	revive	still clean: the nodes map their copies
+ *	copy_begin	it is read-only now: stable
+ *	(copy)		no poke comes in between, see ktrepl_window_fill()
+ *	map_replica	still stable: the nodes map their replicas
  *
- * and is spoilt, dead and no longer clean, when its master is seen writable.
- * Who makes it writable tells us before he stores to it (ktrepl_sync_range()),
- * so plain stores come neither between take and revive nor later, while copies
- * are mapped.  His earlier stores are seen before the read-only leaf is: x86 keeps
- * stores in order, and arm64's set_memory_ro() takes locks in between.
+ * and is invalidated, stale and no longer stable, when its primary is seen
+ * writable.  Changing protection calls ktrepl_sync_range() before the first
+ * store.  So plain stores come neither between copy_begin and map_replica nor
+ * later, while replicas are mapped.  Earlier stores are seen before the
+ * read-only leaf is: x86 keeps stores in order, and arm64's set_memory_ro()
+ * takes locks in between.
  *
  * Model: tools/ktrepl/models/page-copy.pml
  */
 
 /**
- * ktrepl_page_take - before a dead page is copied
- * @set:   the set
- * @index: page within the set
+ * ktrepl_page_copy_begin - before a dead page is copied
+ * @region:   the region
+ * @index: page within the region
  *
- * It is clean from now on, if it is read-only.
+ * It is stable from now on, if it is read-only.
  *
- * Context: Process context, ktrepl_exec_mutex held.
+ * Context: Process context, ktrepl_execmem_mutex held.
  */
-void ktrepl_page_take(struct ktrepl_set *set, unsigned long index)
+void ktrepl_page_copy_begin(struct ktrepl_region *region, unsigned long index)
 {
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-	if (ktrepl_page_fixed(ktrepl_set_addr(set, index)))
-		__set_bit(index, set->clean);
+	if (ktrepl_page_is_ro(ktrepl_region_addr(region, index)))
+		__set_bit(index, region->stable);
 	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
 }
 
-/* What the nodes map at pages goes by their being dead or not. */
-static void ktrepl_pages_sync(const struct ktrepl_set *set, unsigned long index,
+/* Map the replica of each page, or the primary if the page is stale. */
+static void ktrepl_pages_sync(const struct ktrepl_region *region, unsigned long index,
 			      unsigned long nr)
 {
-	unsigned long start = ktrepl_set_addr(set, index), addr;
+	unsigned long start = ktrepl_region_addr(region, index), addr;
 	unsigned long end = start + (nr << PAGE_SHIFT);
 	struct ktrepl_cursor c = KTREPL_CURSOR;
 
@@ -724,75 +735,76 @@ static void ktrepl_pages_sync(const struct ktrepl_set *set, unsigned long index,
 }
 
 /**
- * ktrepl_pages_revive - after pages have been copied: nodes map the copies
- * @set:   the set
- * @index: first page within the set
+ * ktrepl_pages_map_replica - after pages have been copied: nodes map the
+ * replicas
+ * @region:   the region
+ * @index: first page within the region
  * @nr:	   number of pages
  *
  * Unless they have been writable meanwhile.
  *
- * Context: Process context, text_mutex and ktrepl_exec_mutex held.
+ * Context: Process context, text_mutex and ktrepl_execmem_mutex held.
  * Return: how many pages this was done for, as a step has no more.
  */
-unsigned long ktrepl_pages_revive(struct ktrepl_set *set, unsigned long index,
-				  unsigned long nr)
+unsigned long ktrepl_pages_map_replica(struct ktrepl_region *region, unsigned long index,
+				       unsigned long nr)
 {
 	unsigned long flags, pt_flags, i;
 
 	nr = min(nr, ktrepl_step());
 	flags = ktrepl_sync_lock(&pt_flags);
-	/* Who has just found one writable may not have got to the nodes yet. */
+	/* A page may be marked stale before the nodes are updated. */
 	for (i = index; i < index + nr; i++)
-		if (test_bit(i, set->clean))
-			__clear_bit(i, set->dead);
-	ktrepl_pages_sync(set, index, nr);
+		if (test_bit(i, region->stable))
+			__clear_bit(i, region->stale);
+	ktrepl_pages_sync(region, index, nr);
 	ktrepl_sync_unlock(flags, pt_flags);
 	return nr;
 }
 
 /**
- * ktrepl_page_retire - have all nodes map the master of a page
- * @set:   the set
- * @index: page within the set
+ * ktrepl_page_map_primary - have all nodes map the primary of a page
+ * @region:   the region
+ * @index: page within the region
  *
- * Context: Process context, ktrepl_exec_mutex held.
+ * Context: Process context, ktrepl_execmem_mutex held.
  */
-void ktrepl_page_retire(struct ktrepl_set *set, unsigned long index)
+void ktrepl_page_map_primary(struct ktrepl_region *region, unsigned long index)
 {
 	unsigned long flags, pt_flags;
 
 	flags = ktrepl_sync_lock(&pt_flags);
-	__clear_bit(index, set->clean);
-	ktrepl_page_die(set, index);
-	ktrepl_pages_sync(set, index, 1);
+	__clear_bit(index, region->stable);
+	ktrepl_page_set_stale(region, index);
+	ktrepl_pages_sync(region, index, 1);
 	ktrepl_sync_unlock(flags, pt_flags);
 }
 
 /**
- * ktrepl_pages_reset - forget what has happened to the pages of a set
- * @set: the set
+ * ktrepl_pages_reset - forget what has happened to the pages of a region
+ * @region: the region
  *
  * Pages of executable memory are dead until they have been copied.
  *
  * Context: Process context; no node has a root.
  */
-void ktrepl_pages_reset(struct ktrepl_set *set)
+void ktrepl_pages_reset(struct ktrepl_region *region)
 {
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&ktrepl_pt_lock, flags);
-	if (set->exec)
-		bitmap_fill(set->dead, ktrepl_set_pages(set));
+	if (region->execmem)
+		bitmap_fill(region->stale, ktrepl_region_pages(region));
 	else
-		bitmap_zero(set->dead, ktrepl_set_pages(set));
-	bitmap_zero(set->clean, ktrepl_set_pages(set));
+		bitmap_zero(region->stale, ktrepl_region_pages(region));
+	bitmap_zero(region->stable, ktrepl_region_pages(region));
 	raw_spin_unlock_irqrestore(&ktrepl_pt_lock, flags);
 }
 
 /* === Changes by address ================================================== */
 
 /**
- * ktrepl_hull_mark - changes of mappings at these addresses are of interest
+ * ktrepl_cloned_mark - changes of mappings at these addresses are of interest
  * @start: first address
  * @end:   first address behind them
  *
@@ -800,21 +812,21 @@ void ktrepl_pages_reset(struct ktrepl_set *set)
  *
  * Context: Any.
  */
-void ktrepl_hull_mark(unsigned long start, unsigned long end)
+void ktrepl_cloned_mark(unsigned long start, unsigned long end)
 {
-	unsigned long region = start >> KTREPL_REGION_SHIFT;
+	unsigned long span = start >> KTREPL_CLONED_SHIFT;
 
-	for (; region <= (end - 1) >> KTREPL_REGION_SHIFT; region++)
-		set_bit(hash_long(region, KTREPL_HULL_BITS), ktrepl_hull);
+	for (; span <= (end - 1) >> KTREPL_CLONED_SHIFT; span++)
+		set_bit(hash_long(span, KTREPL_CLONED_BITS), ktrepl_cloned);
 }
 
-static __always_inline bool ktrepl_hull_meets(unsigned long start,
-					      unsigned long end)
+static __always_inline bool ktrepl_cloned_meets(unsigned long start,
+						unsigned long end)
 {
-	unsigned long region = start >> KTREPL_REGION_SHIFT;
+	unsigned long span = start >> KTREPL_CLONED_SHIFT;
 
-	for (; region <= (end - 1) >> KTREPL_REGION_SHIFT; region++)
-		if (test_bit(hash_long(region, KTREPL_HULL_BITS), ktrepl_hull))
+	for (; span <= (end - 1) >> KTREPL_CLONED_SHIFT; span++)
+		if (test_bit(hash_long(span, KTREPL_CLONED_BITS), ktrepl_cloned))
 			return true;
 	return false;
 }
@@ -822,24 +834,25 @@ static __always_inline bool ktrepl_hull_meets(unsigned long start,
 void __ktrepl_sync_range(unsigned long start, unsigned long end)
 {
 	/*
-	 * The caller has stored entries of the master.  Whoever lists a range
+	 * The caller has stored entries of the primary.  Whoever lists a range
 	 * here reads the entries afterwards, with a full barrier in between: he
 	 * sees the stores, or we find the range.  Pairs with smp_mb() in
-	 * ktrepl_clone_path(), for the hull; with xchg() in ktrepl_exec_scan(),
-	 * for a set; with smp_mb() in ktrepl_exec_start().
+	 * ktrepl_clone_path(), for the index; with xchg() in
+	 * ktrepl_execmem_scan(), for a region; with smp_mb() in
+	 * ktrepl_execmem_start().
 	 *
 	 * Model: tools/ktrepl/models/clone-sync.pml
 	 */
 	smp_mb();
-	if (!ktrepl_hull_meets(start, end))
+	if (!ktrepl_cloned_meets(start, end))
 		return;
-	ktrepl_sync_nodes(NULL, start, end, ktrepl_exec_is_on());
+	ktrepl_sync_nodes(NULL, start, end, ktrepl_execmem_is_on());
 }
 
-/* Has a node map a large leaf as the master does.  False if it did already. */
+/* Has a node map a large leaf as the primary does.  False if it did already. */
 static bool ktrepl_leaf_release(struct ktrepl_node *node, unsigned long addr)
 {
-	pmd_t *m = ktrepl_pmd(ktrepl_master_root(), addr);
+	pmd_t *m = ktrepl_pmd(ktrepl_primary_root(), addr);
 	pmd_t *n = ktrepl_pmd(node->root, addr);
 	struct ktrepl_cursor c = KTREPL_CURSOR;
 
@@ -848,7 +861,7 @@ static bool ktrepl_leaf_release(struct ktrepl_node *node, unsigned long addr)
 	if (!m || !n || !pmd_leaf(*m) || !pmd_leaf(*n) ||
 	    pmd_val(*m) == pmd_val(*n))
 		return false;
-	ktrepl_mark_dead(&c, addr & PMD_MASK, PMD_SIZE);
+	ktrepl_mark_stale(&c, addr & PMD_MASK, PMD_SIZE);
 	ktrepl_sync_large(&c, node, n, *m, addr);
 	arch_ktrepl_leaf_sync(node->root, addr);
 	return true;
@@ -896,11 +909,11 @@ static unsigned long ktrepl_root_base(void)
 /* The page that holds an entry, which may be mapped by a fixmap slot. */
 static unsigned long ktrepl_entry_pfn(const void *entry)
 {
-	struct ktrepl_walk w;
+	struct ktrepl_mapping w;
 
 	if (virt_addr_valid(entry))
 		return page_to_pfn(virt_to_page(entry));
-	return ktrepl_walk(ktrepl_master_root(), (unsigned long)entry, 0, &w) ?
+	return ktrepl_walk(ktrepl_primary_root(), (unsigned long)entry, 0, &w) ?
 		w.pfn : 0;
 }
 
@@ -934,8 +947,8 @@ void __ktrepl_sync_entry(const void *entry)
 /* === Building ============================================================ */
 
 /*
- * Live nodes get tables for executable memory under ktrepl_exec_mutex, for which
- * patchers may wait: what is not at hand is tried again later.
+ * Live nodes get tables for executable memory under ktrepl_execmem_mutex, for
+ * which patchers may wait: what is not at hand is tried again later.
  */
 static gfp_t ktrepl_table_gfp(const struct ktrepl_node *node)
 {
@@ -980,7 +993,7 @@ static void ktrepl_tables_free(struct ktrepl_node *node,
 }
 
 /**
- * ktrepl_table_clone - a copy of a table page, for the glue
+ * ktrepl_table_clone - a replica of a table page, for the glue
  * @nid:   node to allocate on
  * @table: table to copy
  *
@@ -1022,7 +1035,9 @@ static bool ktrepl_clone_register(struct ktrepl_node *node,
 	return true;
 }
 
-/* The table below a root at an address whose entries cover 1 << @shift bytes. */
+/*
+ * The table below a root at an address whose entries cover 1 << @shift bytes.
+ */
 static void *ktrepl_table_at(pgd_t *root, unsigned long addr,
 			     unsigned int shift)
 {
@@ -1050,7 +1065,9 @@ static void *ktrepl_table_at(pgd_t *root, unsigned long addr,
 		page_address(pmd_page(*pmd));
 }
 
-/* Is a clone, of the table with page frame @pfn, reached from the node's root? */
+/*
+ * Is a clone, of the table with page frame @pfn, reached from the node's root?
+ */
 static bool ktrepl_clone_linked(struct ktrepl_node *node, unsigned long pfn,
 				void *clone)
 {
@@ -1075,11 +1092,11 @@ VISIBLE_IF_KUNIT void ktrepl_flush_tables(void)
 }
 
 /*
- * Frees clones of tables that the master has freed.  vmap() frees tables to put
- * a large leaf in their place, and does not tell of those below.  Clones of them
- * have lost their place before that, see ktrepl_sync_level().  From then on the
- * master's table may come back as any other page, so this comes before anybody
- * is given a clone of it.
+ * Frees clones of tables that the primary has freed.  vmap() frees tables to
+ * put a large leaf in their place, and does not tell of those below.  Clones of
+ * them have lost their place before that, see ktrepl_sync_level().  From then
+ * on the primary's table may come back as any other page, so this comes before
+ * anybody is given a clone of it.
  */
 static void ktrepl_clones_reap(struct ktrepl_node *node)
 {
@@ -1090,7 +1107,7 @@ static void ktrepl_clones_reap(struct ktrepl_node *node)
 	lockdep_assert_held(&ktrepl_mutex);
 
 	/* Written with ktrepl_pt_lock held; the next call sees what we miss. */
-	if (!xchg(&node->stale, false))
+	if (!xchg(&node->misplaced, false))
 		return;
 	xa_for_each(&node->clones, pfn, clone) {
 		if (ktrepl_clone_linked(node, pfn, clone))
@@ -1100,16 +1117,18 @@ static void ktrepl_clones_reap(struct ktrepl_node *node)
 	}
 	if (list_empty(&unused))
 		return;
-	/* Whoever has changed the master need not have come to his flush yet. */
+	/*
+	 * Whoever has changed the primary need not have come to his flush yet.
+	 */
 	ktrepl_flush_tables();
 	ktrepl_tables_free(node, &unused);
 }
 
 /*
  * Makes @np, an entry of a clone, point to a clone of the table that @mp, the
- * same entry of the master, points to.  Copying the table and linking the copy
- * are one step under ktrepl_pt_lock, so that ktrepl_sync_step() after a change
- * of the master either comes before the copying or finds the clone.
+ * same entry of the primary, points to.  Copying the table and linking the
+ * replica are one step under ktrepl_pt_lock, so that ktrepl_sync_step() after a
+ * change of the primary either comes before the copying or finds the clone.
  */
 #define ktrepl_clone_entry(node, level, np, mp, base, shift)		\
 ({									\
@@ -1142,12 +1161,12 @@ static void ktrepl_clones_reap(struct ktrepl_node *node)
 static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 {
 	pgd_t *n_pgd = pgd_offset_pgd(node->root, addr);
-	pgd_t *m_pgd = pgd_offset_pgd(ktrepl_master_root(), addr);
+	pgd_t *m_pgd = pgd_offset_pgd(ktrepl_primary_root(), addr);
 	p4d_t *n_p4d, *m_p4d;
 	pud_t *n_pud, *m_pud;
 	pmd_t *n_pmd, *m_pmd;
 
-	ktrepl_hull_mark(addr, addr + 1);
+	ktrepl_cloned_mark(addr, addr + 1);
 	/* The tables are read after this.  Pairs with __ktrepl_sync_range(). */
 	smp_mb();
 	if (!mm_p4d_folded(&init_mm) &&
@@ -1169,8 +1188,8 @@ static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 	n_pmd = pmd_offset(n_pud, addr);
 	m_pmd = pmd_offset(m_pud, addr);
 	/*
-	 * Without a clone of the PTE page the node shares the master's, and
-	 * with it the master's pages: no reason to give up the node.
+	 * Without a clone of the PTE page the node shares the primary's, and
+	 * with it the primary's pages: no reason to give up the node.
 	 */
 	if (!pmd_leaf(*m_pmd))
 		ktrepl_clone_entry(node, pmd, n_pmd, m_pmd, addr & PMD_MASK,
@@ -1179,9 +1198,10 @@ static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 }
 
 /**
- * ktrepl_leaf_is_split - has a node small leaves where the master has a large one?
+ * ktrepl_leaf_is_split - has a node small leaves where the primary has a large
+ * one?
  * @node: the node, after ktrepl_node_map()
- * @addr: kernel address, mapped by a large leaf of the master
+ * @addr: kernel address, mapped by a large leaf of the primary
  *
  * Context: Process context, ktrepl_mutex held.
  * Return: true if so.
@@ -1196,11 +1216,11 @@ bool ktrepl_leaf_is_split(const struct ktrepl_node *node, unsigned long addr)
 }
 
 /**
- * ktrepl_leaf_split - have a node map a large leaf of the master by small ones
+ * ktrepl_leaf_split - have a node map a large leaf of the primary by small ones
  * @node: the node; detached, if there are CPUs on its root
  * @addr: kernel address
  *
- * For when not all of it can have copies that adjoin.
+ * For when not all of it can have replicas that adjoin.
  *
  * Context: Process context, ktrepl_mutex held.
  * Return: false if it has to be mapped as one leaf, for lack of memory, because
@@ -1208,7 +1228,7 @@ bool ktrepl_leaf_is_split(const struct ktrepl_node *node, unsigned long addr)
  */
 bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr)
 {
-	pmd_t *m = ktrepl_pmd(ktrepl_master_root(), addr);
+	pmd_t *m = ktrepl_pmd(ktrepl_primary_root(), addr);
 	pmd_t *n = ktrepl_pmd(node->root, addr);
 	unsigned long flags, pt_flags;
 	pmd_t new = __pmd(0);
@@ -1236,23 +1256,23 @@ bool ktrepl_leaf_split(struct ktrepl_node *node, unsigned long addr)
 	return true;
 }
 
-/* Leaves of a set, where the master is not on the node already. */
-#define ktrepl_for_each_away(set, nid, addr)				\
-	for ((addr) = (set)->start; (addr) < (set)->end;		\
+/* Leaves of a region, where the primary is not on the node already. */
+#define ktrepl_for_each_remote(region, nid, addr)				\
+	for ((addr) = (region)->start; (addr) < (region)->end;		\
 	     (addr) = ALIGN((addr) + 1, ktrepl_leaf_size(addr)))	\
-		if (ktrepl_page_node(ktrepl_master_page(addr)) != (nid))
+		if (ktrepl_page_node(ktrepl_primary_page(addr)) != (nid))
 
 /* Clones what there was no memory for when it was called before. */
 static bool ktrepl_clone_paths(struct ktrepl_node *node)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	unsigned long addr;
 
 	ktrepl_clones_reap(node);
-	list_for_each_entry(set, &ktrepl_sets, list) {
-		for (addr = set->start; set->mapped && addr < set->end;
+	list_for_each_entry(region, &ktrepl_regions, list) {
+		for (addr = region->start; region->mapped && addr < region->end;
 		     addr = ALIGN(addr + 1, PMD_SIZE))
-			if (ktrepl_pmd(ktrepl_master_root(), addr) &&
+			if (ktrepl_pmd(ktrepl_primary_root(), addr) &&
 			    !ktrepl_clone_path(node, addr))
 				return false;
 	}
@@ -1262,7 +1282,7 @@ static bool ktrepl_clone_paths(struct ktrepl_node *node)
 /**
  * ktrepl_leaf_private - can a node map a leaf of its own at an address?
  * @node: the node, after ktrepl_node_map()
- * @addr: kernel address, of a set that is mapped
+ * @addr: kernel address, of a region that is mapped
  *
  * Return: false where the node shares the table that holds the leaf.
  */
@@ -1272,31 +1292,32 @@ bool ktrepl_leaf_private(const struct ktrepl_node *node, unsigned long addr)
 
 	if (!node->root)
 		return false;
-	m = ktrepl_pmd(ktrepl_master_root(), addr);
+	m = ktrepl_pmd(ktrepl_primary_root(), addr);
 	n = ktrepl_pmd(node->root, addr);
 	return m && m != n && (pmd_leaf(*m) || pmd_val(*m) != pmd_val(*n));
 }
 
 static bool ktrepl_all_local(const struct ktrepl_node *node)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	unsigned long addr;
 
-	list_for_each_entry(set, &ktrepl_sets, list)
-		if (set->mapped)
-			ktrepl_for_each_away(set, node->nid, addr)
+	list_for_each_entry(region, &ktrepl_regions, list)
+		if (region->mapped)
+			ktrepl_for_each_remote(region, node->nid, addr)
 				return false;
 	return true;
 }
 
 /*
- * From here on changes of the master reach the node.  Where nobody but us keeps
- * the entries of the root true, those are read now that none can be missed.
+ * From here on changes of the primary reach the node.  Where nobody but us
+ * keeps the entries of the root true, those are read now that none can be
+ * missed.
  */
 static bool ktrepl_root_register(struct ktrepl_node *node, pgd_t *root)
 {
 #ifndef CONFIG_KTREPL_ROOTS
-	if (!ktrepl_clone_register(node, virt_to_page(ktrepl_master_root()),
+	if (!ktrepl_clone_register(node, virt_to_page(ktrepl_primary_root()),
 				   root, ktrepl_root_base(),
 				   ktrepl_root_shift()))
 		return false;
@@ -1304,12 +1325,12 @@ static bool ktrepl_root_register(struct ktrepl_node *node, pgd_t *root)
 	raw_spin_lock_irq(&ktrepl_pt_lock);
 	WRITE_ONCE(node->root, root);
 	/*
-	 * The master's root is read after this.  Pairs with smp_mb() in
+	 * The primary's root is read after this.  Pairs with smp_mb() in
 	 * __ktrepl_sync_entry(), which comes before the look for our root.
 	 */
 	smp_mb();
 	if (!IS_ENABLED(CONFIG_KTREPL_ROOTS))
-		copy_page(root, ktrepl_master_root());
+		copy_page(root, ktrepl_primary_root());
 	raw_spin_unlock_irq(&ktrepl_pt_lock);
 	return true;
 }
@@ -1331,11 +1352,11 @@ static int ktrepl_root_make(struct ktrepl_node *node)
  * ktrepl_node_map - build the kernel root of a node and the tables below
  * @node: the node, whose root, if there is one, no CPU has loaded
  *
- * No copy is mapped yet.  The tables come first, because copies are of no use
- * without them, while the tables are with any number of copies.  A node that
- * holds the whole master gets no root, and its CPUs use the master's, unless
- * there are modules to replicate, which may lie anywhere, or mms move between
- * nodes.
+ * No replica is mapped yet.  The tables come first, because replicas are of no
+ * use without them, while the tables are with any number of replicas.  A node
+ * that holds the whole primary gets no root, and its CPUs use the primary's,
+ * unless there are modules to replicate, which may lie anywhere, or mms move
+ * between nodes.
  *
  * A node with a root keeps it, and gets the tables that are missing.
  *
@@ -1348,7 +1369,7 @@ int ktrepl_node_map(struct ktrepl_node *node)
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	if (first && !IS_ENABLED(CONFIG_KTREPL_ROOTS) && !ktrepl_exec_is_on() &&
+	if (first && !IS_ENABLED(CONFIG_KTREPL_ROOTS) && !ktrepl_execmem_is_on() &&
 	    ktrepl_all_local(node))
 		return 0;
 	if (first && ktrepl_root_make(node))
@@ -1361,7 +1382,7 @@ int ktrepl_node_map(struct ktrepl_node *node)
 }
 
 /**
- * ktrepl_node_install - map the copies of a node
+ * ktrepl_node_install - map the replicas of a node
  * @node: the node, with a root that no CPU has loaded yet
  *
  * Context: Process context, ktrepl_mutex held.
@@ -1369,20 +1390,20 @@ int ktrepl_node_map(struct ktrepl_node *node)
  */
 int ktrepl_node_install(struct ktrepl_node *node)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	list_for_each_entry(set, &ktrepl_sets, list)
-		if (set->mapped)
-			ktrepl_sync_nodes(node, set->start, set->end, false);
+	list_for_each_entry(region, &ktrepl_regions, list)
+		if (region->mapped)
+			ktrepl_sync_nodes(node, region->start, region->end, false);
 	return arch_ktrepl_node_finish(node->nid, node->root);
 }
 
 /**
  * ktrepl_node_cover - have a node map an address by a PTE table of its own
  * @node: the node, with a root that CPUs may have loaded
- * @addr: kernel address of a set, whose leaves keep their size
+ * @addr: kernel address of a region, whose leaves keep their size
  *
  * Context: Process context, ktrepl_mutex held.
  * Return: false if there is no memory for the tables.
@@ -1444,7 +1465,7 @@ void ktrepl_spans_clear(void)
 }
 
 /**
- * ktrepl_pt_barrier - wait for walks that may have found a set
+ * ktrepl_pt_barrier - wait for walks that may have found a region
  *
  * Context: Any but NMI.
  */
@@ -1494,29 +1515,29 @@ void ktrepl_root_free(struct ktrepl_node *node, pgd_t *root)
 
 /* === Reporting =========================================================== */
 
-static void ktrepl_translations_set(struct seq_file *m, int nid, pgd_t *root,
-				    const struct ktrepl_set *set)
+static void ktrepl_translations_region(struct seq_file *m, int nid, pgd_t *root,
+				       const struct ktrepl_region *region)
 {
-	unsigned long addr = set->start, first, end;
-	struct ktrepl_walk w, next;
+	unsigned long addr = region->start, first, end;
+	struct ktrepl_mapping w, next;
 	phys_addr_t pa;
 
-	while (addr < set->end) {
+	while (addr < region->end) {
 		if (!ktrepl_walk(root, addr, nid, &w)) {
 			addr += PAGE_SIZE;
 			continue;
 		}
 		first = addr;
 		pa = PFN_PHYS(w.pfn);
-		end = min(ALIGN(addr + 1, w.size), set->end);
+		end = min(ALIGN(addr + 1, w.size), region->end);
 		/* Small leaves that follow on each other make one range. */
-		while (w.size < PMD_SIZE && end < set->end &&
+		while (w.size < PMD_SIZE && end < region->end &&
 		       ktrepl_walk(root, end, nid, &next) &&
 		       next.size < PMD_SIZE &&
 		       PFN_PHYS(next.pfn) == pa + (end - first))
 			end += PAGE_SIZE;
 		seq_printf(m, "node %d %s %lx %lx %llx %llx %lu %d\n", nid,
-			   set->kind == KTREPL_TEXT ? "text" : "rodata",
+			   region->kind == KTREPL_TEXT ? "text" : "rodata",
 			   first, end - 1, (u64)pa,
 			   (u64)pa + (end - first) - 1, (end - first) >> 10,
 			   page_to_nid(pfn_to_page(w.pfn)));
@@ -1524,15 +1545,18 @@ static void ktrepl_translations_set(struct seq_file *m, int nid, pgd_t *root,
 	}
 }
 
-/* The root of a node's CPUs.  A node has no home while replication is refused. */
-static pgd_t *ktrepl_home_root(int nid)
+/*
+ * The root of a node's CPUs.  A node has no preferred node while replication is
+ * refused.
+ */
+static pgd_t *ktrepl_preferred_root(int nid)
 {
-	int home = ktrepl_node_home(nid);
+	int preferred = ktrepl_node_preferred(nid);
 
-	if (home == NUMA_NO_NODE || !ktrepl_nodes[home] ||
-	    !ktrepl_nodes[home]->root)
-		return ktrepl_master_root();
-	return ktrepl_nodes[home]->root;
+	if (preferred == NUMA_NO_NODE || !ktrepl_nodes[preferred] ||
+	    !ktrepl_nodes[preferred]->root)
+		return ktrepl_primary_root();
+	return ktrepl_nodes[preferred]->root;
 }
 
 /**
@@ -1543,16 +1567,16 @@ static pgd_t *ktrepl_home_root(int nid)
  */
 void ktrepl_translations_show(struct seq_file *m)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	int nid;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
 	for_each_online_node(nid) {
-		pgd_t *root = ktrepl_home_root(nid);
+		pgd_t *root = ktrepl_preferred_root(nid);
 
-		list_for_each_entry(set, &ktrepl_sets, list)
-			ktrepl_translations_set(m, nid, root, set);
+		list_for_each_entry(region, &ktrepl_regions, list)
+			ktrepl_translations_region(m, nid, root, region);
 	}
 }
 

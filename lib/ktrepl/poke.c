@@ -2,17 +2,18 @@
 /*
  * Multi-copy poke.
  *
- * The architecture's patching primitive resolves the master's page(s) as it
+ * The architecture's patching primitive resolves the primary's page(s) as it
  * always did, then writes them and each set of pages that the iterator names.
  * All targets are known before the first store, so a poke cannot stop half
  * way.  Each phase of a patching protocol is one poke, hence complete on every
- * copy before the cross-CPU sync that follows it.
+ * replica before the cross-CPU sync that follows it.
  *
- * The primitives are __kprobes, and kgdb calls them to set its breakpoints, with
- * the other CPUs stopped.  So all that they call here is NOKPROBE_SYMBOL(), and
- * kgdb refuses breakpoints there (CONFIG_KGDB_HONOUR_BLOCKLIST).  Some of arm64's
- * are noinstr, which keeps probes away from them: what they call may be traced,
- * copy_to_kernel_nofault() too.
+ * The primitives are __kprobes, and kgdb calls them to set its breakpoints,
+ * with the other CPUs stopped.  So all that they call here is
+ * NOKPROBE_SYMBOL(), and kgdb refuses breakpoints there
+ * (CONFIG_KGDB_HONOUR_BLOCKLIST).  Some of arm64's are noinstr, which keeps
+ * probes away from them: what they call may be traced, copy_to_kernel_nofault()
+ * too.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -31,27 +32,28 @@
 DEFINE_STATIC_KEY_FALSE(ktrepl_key);
 
 /*
- * Names the next copies, up to a batch of targets in all; one by one if there is
- * much to write, as interrupts are disabled meanwhile.  Only one page of the two
- * may have a copy on a node: the same bytes go to the other's master once more.
+ * Names the next replicas, up to a batch of targets in all; one by one if there
+ * is much to write, as interrupts are disabled meanwhile.  Only one page of the
+ * two may have a replica on a node: the same bytes go to the other's primary
+ * once more.
  */
-static void ktrepl_poke_fill(struct ktrepl_poke *poke)
+static void ktrepl_poke_fill(struct ktrepl_poke_iter *poke)
 {
 	unsigned int nr = poke->nr, max = poke->len > KTREPL_PIECE ? 1 :
 					  CONFIG_KTREPL_POKE_BATCH;
-	const struct ktrepl_set *set = poke->set[0], *next = NULL;
+	const struct ktrepl_region *region = poke->region[0], *next = NULL;
 	struct page *first, *second;
 	int nid;
 
 	if (poke->span == 2)
-		next = poke->set[1];
+		next = poke->region[1];
 	for (nid = poke->nid; nid < ktrepl_nr_nodes && nr < max; nid++) {
-		first = set ? ktrepl_set_copy(set, nid, poke->index[0]) : NULL;
-		second = next ? ktrepl_set_copy(next, nid, poke->index[1]) : NULL;
+		first = region ? ktrepl_region_replica(region, nid, poke->index[0]) : NULL;
+		second = next ? ktrepl_region_replica(next, nid, poke->index[1]) : NULL;
 		if (!first && !second)
 			continue;
-		poke->pages[nr][0] = first ?: poke->master[0];
-		poke->pages[nr][1] = second ?: poke->master[1];
+		poke->pages[nr][0] = first ?: poke->primary[0];
+		poke->pages[nr][1] = second ?: poke->primary[1];
 		poke->nids[nr++] = nid;
 		ktrepl_node_count(ktrepl_nodes[nid], KTREPL_STAT_POKE);
 	}
@@ -61,8 +63,8 @@ static void ktrepl_poke_fill(struct ktrepl_poke *poke)
 
 NOKPROBE_SYMBOL(ktrepl_poke_fill);
 
-/* Most pokes go to the image, whose sets stay. */
-static __always_inline struct ktrepl_set *ktrepl_poke_set(unsigned long page)
+/* Most pokes go to the image, whose regions stay. */
+static __always_inline struct ktrepl_region *ktrepl_poke_region(unsigned long page)
 {
 	const struct ktrepl_range *r = ktrepl_info->ranges;
 	unsigned int i;
@@ -70,15 +72,15 @@ static __always_inline struct ktrepl_set *ktrepl_poke_set(unsigned long page)
 	for (i = 0; i < ktrepl_info->nr_ranges; i++)
 		if (page - r[i].start < r[i].end - r[i].start)
 			return ktrepl_image[i];
-	return ktrepl_set_find(page);
+	return ktrepl_region_find(page);
 }
 
 /*
  * May run under kgdb with all other CPUs stopped: no locks, no allocation.  A
- * probe or breakpoint in what a poke runs through would be hit while it is being
- * set; neither is taken there.
+ * probe or breakpoint in what a poke runs through would be hit while it is
+ * being set; neither is taken there.
  */
-void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
+void __ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr,
 			 size_t len)
 {
 	unsigned int i;
@@ -90,22 +92,22 @@ void __ktrepl_poke_first(struct ktrepl_poke *poke, unsigned long addr,
 	poke->nid = 0;
 	poke->synced = 0;
 	poke->again = false;
-	poke->master[0] = poke->pages[0][0];
-	poke->master[1] = poke->pages[0][1];
+	poke->primary[0] = poke->pages[0][0];
+	poke->primary[1] = poke->pages[0][1];
 	for (i = 0; i < poke->span; i++) {
 		unsigned long page = (addr & PAGE_MASK) + i * PAGE_SIZE;
 
-		if (poke->master[i])
-			poke->set[i] = ktrepl_poke_set(page);
-		if (!poke->set[i])
+		if (poke->primary[i])
+			poke->region[i] = ktrepl_poke_region(page);
+		if (!poke->region[i])
 			continue;
-		poke->index[i] = ktrepl_set_index(poke->set[i], page);
-		/* What was filler may be worth a copy from now on. */
-		if (poke->set[i]->exec && test_bit(poke->index[i],
-						   poke->set[i]->dead))
-			ktrepl_exec_kick(poke->set[i]);
+		poke->index[i] = ktrepl_region_index(poke->region[i], page);
+		/* What was filler may be worth a replica from now on. */
+		if (poke->region[i]->execmem && test_bit(poke->index[i],
+							 poke->region[i]->stale))
+			ktrepl_execmem_queue(poke->region[i]);
 	}
-	if (poke->set[0] || poke->set[1])
+	if (poke->region[0] || poke->region[1])
 		ktrepl_poke_fill(poke);
 }
 
@@ -113,7 +115,7 @@ NOKPROBE_SYMBOL(__ktrepl_poke_first);
 
 /* The part of a poke that lies in one of its pages. */
 static __always_inline unsigned int
-ktrepl_poke_part(const struct ktrepl_poke *poke, unsigned int i,
+ktrepl_poke_part(const struct ktrepl_poke_iter *poke, unsigned int i,
 		 unsigned int *off)
 {
 	unsigned int first = poke->span == 1 ? poke->len :
@@ -123,8 +125,10 @@ ktrepl_poke_part(const struct ktrepl_poke *poke, unsigned int i,
 	return i ? poke->len - first : first;
 }
 
-/* Does a page of a target that has just been written differ from the master? */
-static bool ktrepl_poke_differs(const struct ktrepl_poke *poke, unsigned int t,
+/*
+ * Does a page of a target that has just been written differ from the primary?
+ */
+static bool ktrepl_poke_differs(const struct ktrepl_poke_iter *poke, unsigned int t,
 				unsigned int i, const void *want)
 {
 	unsigned int off, len = ktrepl_poke_part(poke, i, &off);
@@ -138,7 +142,7 @@ NOKPROBE_SYMBOL(ktrepl_poke_differs);
  * Most pokes are short, in one page, and not at its end, and no target differs:
  * a word is compared, without what lies behind.
  */
-static __always_inline bool ktrepl_poke_equal(const struct ktrepl_poke *poke)
+static __always_inline bool ktrepl_poke_equal(const struct ktrepl_poke_iter *poke)
 {
 	const unsigned int off = poke->offset, len = poke->len;
 	unsigned int t;
@@ -147,7 +151,7 @@ static __always_inline bool ktrepl_poke_equal(const struct ktrepl_poke *poke)
 	if (poke->span != 1 || len > sizeof(want) ||
 	    off > PAGE_SIZE - sizeof(want))
 		return false;
-	want = get_unaligned_le64(page_address(poke->master[0]) + off);
+	want = get_unaligned_le64(page_address(poke->primary[0]) + off);
 	for (t = 0; t < poke->nr; t++)
 		if ((get_unaligned_le64(page_address(poke->pages[t][0]) + off) ^
 		     want) << (64 - 8 * len))
@@ -155,7 +159,7 @@ static __always_inline bool ktrepl_poke_equal(const struct ktrepl_poke *poke)
 	return true;
 }
 
-static void ktrepl_poke_report(const struct ktrepl_poke *poke, unsigned int t)
+static void ktrepl_poke_report(const struct ktrepl_poke_iter *poke, unsigned int t)
 {
 	struct ktrepl_diff diff = {
 		.nid = poke->nids[t], .again = poke->again
@@ -165,15 +169,15 @@ static void ktrepl_poke_report(const struct ktrepl_poke *poke, unsigned int t)
 
 	for (i = 0; i < poke->span; i++) {
 		len = ktrepl_poke_part(poke, i, &off);
-		if (poke->pages[t][i] == poke->master[i])
+		if (poke->pages[t][i] == poke->primary[i])
 			continue;
-		want = page_address(poke->master[i]) + off;
+		want = page_address(poke->primary[i]) + off;
 		found = page_address(poke->pages[t][i]) + off;
 		for (n = 0; n < len && want[n] == found[n]; n++)
 			;
 		if (n == len)
 			continue;
-		diff.addr = poke->set[i]->start +
+		diff.addr = poke->region[i]->start +
 			    (poke->index[i] << PAGE_SHIFT) + off + n;
 		diff.len = min_t(unsigned int, len - n, sizeof(diff.want));
 		memcpy(diff.want, want + n, diff.len);
@@ -185,17 +189,17 @@ static void ktrepl_poke_report(const struct ktrepl_poke *poke, unsigned int t)
 NOKPROBE_SYMBOL(ktrepl_poke_report);
 
 /*
- * Reports the targets that differ from the master after they have been written.
- * The first time they are the next ones, for the caller to write them once more.
- * Later they are left to heal.c, which may sleep: the poke goes on.
+ * Reports the targets that differ from the primary after they have been
+ * written. The first time they are the next ones, for the caller to write them
+ * once more. Later they are left to heal.c, which may sleep: the poke goes on.
  */
-static void ktrepl_poke_check(struct ktrepl_poke *poke)
+static void ktrepl_poke_check(struct ktrepl_poke_iter *poke)
 {
-	const void *want[2] = { page_address(poke->master[0]) };
+	const void *want[2] = { page_address(poke->primary[0]) };
 	unsigned int t, nr = 0;
 
 	if (poke->span == 2)
-		want[1] = page_address(poke->master[1]);
+		want[1] = page_address(poke->primary[1]);
 	for (t = 0; t < poke->nr; t++) {
 		if (poke->nids[t] == NUMA_NO_NODE)
 			continue;
@@ -214,30 +218,30 @@ static void ktrepl_poke_check(struct ktrepl_poke *poke)
 NOKPROBE_SYMBOL(ktrepl_poke_check);
 
 /* All is written, and no window is open. */
-static noinline void ktrepl_poke_trace(const struct ktrepl_poke *poke)
+static noinline void ktrepl_poke_trace(const struct ktrepl_poke_iter *poke)
 {
-	unsigned long addr = poke->set[0] ?
-		ktrepl_set_addr(poke->set[0], poke->index[0]) :
-		ktrepl_set_addr(poke->set[1], poke->index[1]) - PAGE_SIZE;
-	unsigned int copies = 0;
+	unsigned long addr = poke->region[0] ?
+		ktrepl_region_addr(poke->region[0], poke->index[0]) :
+		ktrepl_region_addr(poke->region[1], poke->index[1]) - PAGE_SIZE;
+	unsigned int replicas = 0;
 	int nid;
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		copies += (poke->set[0] && ktrepl_set_copy(poke->set[0], nid,
+		replicas += (poke->region[0] && ktrepl_region_replica(poke->region[0], nid,
 							   poke->index[0])) ||
-			  (poke->set[1] && ktrepl_set_copy(poke->set[1], nid,
+			  (poke->region[1] && ktrepl_region_replica(poke->region[1], nid,
 							   poke->index[1]));
-	trace_ktrepl_poke(addr + poke->offset, poke->len, copies);
+	trace_ktrepl_poke(addr + poke->offset, poke->len, replicas);
 }
 
 NOKPROBE_SYMBOL(ktrepl_poke_trace);
 
-bool __ktrepl_poke_next(struct ktrepl_poke *poke)
+bool __ktrepl_poke_next(struct ktrepl_poke_iter *poke)
 {
-	if (!poke->set[0] && !poke->set[1])
+	if (!poke->region[0] && !poke->region[1])
 		return false;
-	if (unlikely(ktrepl_info->sync_copies && poke->synced != poke->nr))
-		ktrepl_broken("caches were not maintained for a copy");
+	if (unlikely(ktrepl_info->sync_replicas && poke->synced != poke->nr))
+		ktrepl_broken("caches were not maintained for a replica");
 	poke->synced = 0;
 	if (likely(ktrepl_poke_equal(poke))) {
 		poke->again = false;
@@ -255,7 +259,7 @@ bool __ktrepl_poke_next(struct ktrepl_poke *poke)
 NOKPROBE_SYMBOL(__ktrepl_poke_next);
 
 /**
- * ktrepl_poke_pages - write the master and all copies page by page
+ * ktrepl_poke_pages - write the primary and all replicas page by page
  * @addr: first address
  * @src:  bytes to write
  * @len:  number of bytes
@@ -264,7 +268,7 @@ NOKPROBE_SYMBOL(__ktrepl_poke_next);
  */
 void ktrepl_poke_pages(void *addr, const void *src, size_t len)
 {
-	struct ktrepl_poke poke = { };
+	struct ktrepl_poke_iter poke = { };
 	unsigned int off, t;
 	size_t part;
 
@@ -273,7 +277,7 @@ void ktrepl_poke_pages(void *addr, const void *src, size_t len)
 	for (; len; addr += part, src += part, len -= part) {
 		off = offset_in_page(addr);
 		part = min_t(size_t, len, PAGE_SIZE - off);
-		poke.pages[0][0] = ktrepl_master_page((unsigned long)addr);
+		poke.pages[0][0] = ktrepl_primary_page((unsigned long)addr);
 		ktrepl_poke_first(&poke, (unsigned long)addr, part);
 		do {
 			for (t = 0; t < poke.nr; t++)
@@ -294,7 +298,7 @@ int ktrepl_poke(void *addr, const void *src, size_t len)
 
 	mutex_lock(&text_mutex);
 	for (p = start & PAGE_MASK; p < start + len; p += PAGE_SIZE)
-		if (!ktrepl_set_find(p))
+		if (!ktrepl_region_find(p))
 			err = -EFAULT;
 	if (!err)
 		arch_ktrepl_poke(addr, src, len);

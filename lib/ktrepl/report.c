@@ -36,28 +36,30 @@ static unsigned long ktrepl_stat_read(int nid, int stat)
 	return atomic_long_read(&ktrepl_nodes[nid]->stat[stat]);
 }
 
-/* Pages of a node that is to have copies, but has none for lack of memory. */
+/* Pages of a node that is to have replicas, but has none for lack of memory. */
 static unsigned long ktrepl_missing(int nid)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	unsigned long nr = 0;
 
 	if (!ktrepl_is_on() || !ktrepl_node_wanted(nid))
 		return 0;
-	list_for_each_entry(set, &ktrepl_sets, list)
-		nr += ktrepl_set_missing(set, nid);
-	return nr + ktrepl_exec_missing(nid);
+	list_for_each_entry(region, &ktrepl_regions, list)
+		nr += ktrepl_region_missing(region, nid);
+	return nr + ktrepl_execmem_missing(nid);
 }
 
-/* Copies of the image that are not in use since their master was writable. */
+/*
+ * Replicas of the image that are not in use since their primary was writable.
+ */
 VISIBLE_IF_KUNIT unsigned long ktrepl_stale(int nid)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	unsigned long i, nr = 0;
 
-	list_for_each_entry(set, &ktrepl_sets, list)
-		for_each_set_bit(i, set->dead, ktrepl_set_pages(set))
-			nr += !!ktrepl_set_copy(set, nid, i);
+	list_for_each_entry(region, &ktrepl_regions, list)
+		for_each_set_bit(i, region->stale, ktrepl_region_pages(region))
+			nr += !!ktrepl_region_replica(region, nid, i);
 	return nr;
 }
 
@@ -102,31 +104,31 @@ static int translations_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(translations);
 
-static unsigned long ktrepl_set_copied(const struct ktrepl_set *set, int nid)
+static unsigned long ktrepl_region_copied(const struct ktrepl_region *region, int nid)
 {
 	unsigned long i, nr = 0;
 
-	for (i = 0; i < ktrepl_set_pages(set); i++)
-		nr += !!ktrepl_set_copy(set, nid, i);
+	for (i = 0; i < ktrepl_region_pages(region); i++)
+		nr += !!ktrepl_region_replica(region, nid, i);
 	return nr;
 }
 
-static int sets_show(struct seq_file *m, void *unused)
+static int regions_show(struct seq_file *m, void *unused)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 	unsigned long nr;
 	const char *sep;
 	int nid;
 
 	mutex_lock(&ktrepl_mutex);
-	list_for_each_entry(set, &ktrepl_sets, list) {
-		seq_printf(m, "set %s %s %lx %lx %lu ", set->name,
-			   set->kind == KTREPL_TEXT ? "text" : "rodata",
-			   set->start, set->end - 1,
-			   (set->end - set->start) >> 10);
+	list_for_each_entry(region, &ktrepl_regions, list) {
+		seq_printf(m, "region %s %s %lx %lx %lu ", region->name,
+			   region->kind == KTREPL_TEXT ? "text" : "rodata",
+			   region->start, region->end - 1,
+			   (region->end - region->start) >> 10);
 		sep = "";
 		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-			nr = ktrepl_set_copied(set, nid);
+			nr = ktrepl_region_copied(region, nid);
 			if (!nr)
 				continue;
 			seq_printf(m, "%s%d:%lu", sep, nid,
@@ -138,36 +140,36 @@ static int sets_show(struct seq_file *m, void *unused)
 	mutex_unlock(&ktrepl_mutex);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(sets);
+DEFINE_SHOW_ATTRIBUTE(regions);
 
 #ifdef CONFIG_KTREPL_MODULES
 static int modules_show(struct seq_file *m, void *unused)
 {
 	int err;
 
-	ktrepl_exec_flush();
+	ktrepl_execmem_flush();
 	mutex_lock(&ktrepl_mutex);
-	err = ktrepl_exec_show(m);
+	err = ktrepl_execmem_show(m);
 	mutex_unlock(&ktrepl_mutex);
 	return err;
 }
 DEFINE_SHOW_ATTRIBUTE(modules);
 #endif
 
-static int where_show(struct seq_file *m, void *unused)
+static int locality_show(struct seq_file *m, void *unused)
 {
 	cpus_read_lock();
 	mutex_lock(&ktrepl_mutex);
-	ktrepl_where_show(m);
+	ktrepl_locality_show(m);
 	mutex_unlock(&ktrepl_mutex);
 	cpus_read_unlock();
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(where);
+DEFINE_SHOW_ATTRIBUTE(locality);
 
 static int verify_show(struct seq_file *m, void *unused)
 {
-	struct ktrepl_verify res = { };
+	struct ktrepl_verify_result res = { };
 
 	mutex_lock(&ktrepl_mutex);
 	ktrepl_verify(&res, m, false);
@@ -184,7 +186,7 @@ static int verify_open(struct inode *inode, struct file *file)
 static ssize_t verify_write(struct file *file, const char __user *buf,
 			    size_t len, loff_t *ppos)
 {
-	struct ktrepl_verify res = { };
+	struct ktrepl_verify_result res = { };
 	char word[16] = "";
 
 	if (len >= sizeof(word))
@@ -199,7 +201,7 @@ static ssize_t verify_write(struct file *file, const char __user *buf,
 	if (res.different > res.doubtful)
 		pr_warn("%lu pages repaired\n", res.different - res.doubtful);
 	if (res.doubtful)
-		pr_warn("%lu copies agree against their original: left as they are\n",
+		pr_warn("%lu replicas agree against their original: left as they are\n",
 			res.doubtful);
 	return len;
 }
@@ -221,11 +223,11 @@ static int __init ktrepl_debugfs_init(void)
 	debugfs_create_file("stats", 0400, dir, NULL, &stats_fops);
 	debugfs_create_file("translations", 0400, dir, NULL,
 			    &translations_fops);
-	debugfs_create_file("sets", 0400, dir, NULL, &sets_fops);
+	debugfs_create_file("regions", 0400, dir, NULL, &regions_fops);
 #ifdef CONFIG_KTREPL_MODULES
 	debugfs_create_file("modules", 0400, dir, NULL, &modules_fops);
 #endif
-	debugfs_create_file("where", 0400, dir, NULL, &where_fops);
+	debugfs_create_file("locality", 0400, dir, NULL, &locality_fops);
 	debugfs_create_file("verify", 0600, dir, NULL, &verify_fops);
 	return 0;
 }

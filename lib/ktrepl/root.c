@@ -4,26 +4,27 @@
  * space.
  *
  * mm->pgd has the user entries of the mm.  One more entry of it, its top, leads
- * to the kernel's tables: those of the master at first, and then those of the
+ * to the kernel's tables: those of the primary at first, and then those of the
  * node where the mm lives.  A CPU of that node loads mm->pgd.  A CPU of another
  * node has the mm move, by a store to that entry, unless a CPU of its present
  * node has the mm loaded.  Only then, when the mm is on two nodes at once, the
- * CPU takes a node root: a copy of mm->pgd whose top leads to its own node.
+ * CPU takes a node root: a replica of mm->pgd whose top leads to its own node.
  *
- * That happens under the runqueue lock, so a node root is made from a spare one,
- * prepared outside: the first switch already runs on node-local text, and nothing
- * needs to be reloaded later.  When spares have run out the CPU uses mm->pgd, and
- * notes that on ktrepl_node.missed.  The work item that makes new spares has such
- * CPUs leave the mm for init_mm, by their stopper threads, so that they look for
- * their root once more: an IPI can come while a CPU runs on tables that are not
- * those of its loaded mm.  The work item
- * takes neither cpus_read_lock nor ktrepl_mutex, because ktrepl_roots_stop() waits
- * for it under both.
+ * That happens under the runqueue lock, so a node root is made from a spare
+ * one, prepared outside: the first switch already runs on node-local text, and
+ * nothing needs to be reloaded later.  When spares have run out the CPU uses
+ * mm->pgd, and notes that on ktrepl_node.missed.  The work item that makes new
+ * spares has such CPUs leave the mm for init_mm, by their stopper threads, so
+ * that they look for their root once more: an IPI can come while a CPU runs on
+ * tables that are not those of its loaded mm.  The work item takes neither
+ * cpus_read_lock nor ktrepl_mutex, because ktrepl_roots_stop() waits for it
+ * under both.
  *
  * Concurrency.  All tables lead to equal bytes, by leaves of equal size and
  * protection.  Whichever of them a CPU goes by is right, while they exist.
  *
- * - Where an mm lives changes under its bucket lock, and so do the roots that it
+ * - Where an mm lives changes under its bucket lock, and so do the roots that
+ * it
  *   has.  See ktrepl_root_move() for how a CPU can tell without the lock.
  *   Model: tools/ktrepl/models/root-move.pml
  *
@@ -36,7 +37,8 @@
  *   finds a root before it is filled, nor once it is dying, see
  *   ktrepl_roots_reclaim().
  *
- * - Tables of a node are freed after no CPU has it as its home any more, no mm
+ * - Tables of a node are freed after no CPU has it as its preferred node any
+ * more, no mm
  *   leads to it, and all TLBs have been flushed: see ktrepl_roots_leave().
  *
  * - kgdb pokes text while all other CPUs stand still, holding any lock.  Into
@@ -100,8 +102,8 @@ struct ktrepl_root {
 
 /*
  * Locks of mms, with the roots that reclaim looks at, one bucket at a time with
- * interrupts disabled.  How many mms there can be goes with memory: have a bucket
- * for each 16 MiB.
+ * interrupts disabled.  How many mms there can be goes with memory: have a
+ * bucket for each 16 MiB.
  */
 #define KTREPL_BUCKET_SHIFT	24
 #define KTREPL_BUCKET_BITS_MIN	8
@@ -119,27 +121,28 @@ static unsigned int ktrepl_root_bits __read_mostly;
 	     (b) < ktrepl_root_hash + (1UL << ktrepl_root_bits); (b)++)
 
 /*
- * True while a root may lead to a node.  Entries of mms' roots are repeated, and
- * CPUs look where a root leads to, only then.
+ * True while a root may lead to a node.  Entries of mms' roots are repeated,
+ * and CPUs look where a root leads to, only then.
  */
 DEFINE_STATIC_KEY_FALSE(ktrepl_roots_key);
 
 /*
  * Written on the CPU itself.  While the key is off it is NULL, because the last
- * choices before, and all before the first CPU has a home, are mm->pgd.
+ * choices before, and all before the first CPU has a preferred node, are
+ * mm->pgd.
  */
 DEFINE_PER_CPU(pgd_t *, ktrepl_cpu_mm_root);
 
 /*
- * The top of roots that lead to this CPU's node, and 0, which is no root's, while
- * it has none.  Written on the CPU itself.
+ * The top of roots that lead to this CPU's node, and 0, which is no root's,
+ * while it has none.  Written on the CPU itself.
  */
 DEFINE_PER_CPU(unsigned long, ktrepl_cpu_top);
 
 /* May spare roots be made?  ktrepl_mutex; read by the refill work. */
 static bool ktrepl_roots_on;
 
-static atomic_long_t ktrepl_roots_live, ktrepl_roots_ready;
+static atomic_long_t ktrepl_roots_live, ktrepl_roots_spare;
 static atomic_long_t ktrepl_roots_reclaimed, ktrepl_roots_moved;
 
 /* Spare roots: what a node and each of its CPUs may use up in a burst. */
@@ -154,7 +157,10 @@ static atomic_long_t ktrepl_roots_reclaimed, ktrepl_roots_moved;
 #define KTREPL_ROOT_IDLE	(5 * HZ)
 #define KTREPL_ROOT_IDLE_PRESS	(HZ / 10)
 
-/* An mm that has a root for a node moves there when it is not shared for so long. */
+/*
+ * An mm that has a root for a node moves there when it is not shared for so
+ * long.
+ */
 #define KTREPL_ROOT_SETTLE	(HZ / 4)
 
 static void ktrepl_reclaim_fn(struct work_struct *work);
@@ -167,36 +173,36 @@ static struct ktrepl_root_bucket *ktrepl_root_bucket(const struct mm_struct *mm)
 
 /* === Spare roots ========================================================= */
 
-static struct ktrepl_root *ktrepl_ready_pop(struct ktrepl_node *node)
+static struct ktrepl_root *ktrepl_spare_pop(struct ktrepl_node *node)
 {
 	struct ktrepl_root *root;
 
-	raw_spin_lock(&node->ready_lock);
-	root = list_first_entry_or_null(&node->ready, struct ktrepl_root, list);
+	raw_spin_lock(&node->spare_lock);
+	root = list_first_entry_or_null(&node->spare, struct ktrepl_root, list);
 	if (root) {
 		list_del(&root->list);
-		node->nr_ready--;
-		atomic_long_dec(&ktrepl_roots_ready);
+		node->nr_spare--;
+		atomic_long_dec(&ktrepl_roots_spare);
 	}
-	raw_spin_unlock(&node->ready_lock);
+	raw_spin_unlock(&node->spare_lock);
 	return root;
 }
 
 /* Returns false when there are enough. */
-static bool ktrepl_ready_push(struct ktrepl_root *root)
+static bool ktrepl_spare_push(struct ktrepl_root *root)
 {
 	struct ktrepl_node *node = root->node;
 	unsigned long flags;
 	bool room;
 
-	raw_spin_lock_irqsave(&node->ready_lock, flags);
-	room = node->nr_ready < node->want_ready;
+	raw_spin_lock_irqsave(&node->spare_lock, flags);
+	room = node->nr_spare < node->want_spare;
 	if (room) {
-		list_add(&root->list, &node->ready);
-		node->nr_ready++;
-		atomic_long_inc(&ktrepl_roots_ready);
+		list_add(&root->list, &node->spare);
+		node->nr_spare++;
+		atomic_long_inc(&ktrepl_roots_spare);
 	}
-	raw_spin_unlock_irqrestore(&node->ready_lock, flags);
+	raw_spin_unlock_irqrestore(&node->spare_lock, flags);
 	return room;
 }
 
@@ -206,13 +212,13 @@ static void ktrepl_root_destroy(struct ktrepl_root *root)
 	kfree(root);
 }
 
-static void ktrepl_ready_drain(struct ktrepl_node *node, unsigned int keep)
+static void ktrepl_spare_drain(struct ktrepl_node *node, unsigned int keep)
 {
 	struct ktrepl_root *root;
 
-	while (READ_ONCE(node->nr_ready) > keep) {
+	while (READ_ONCE(node->nr_spare) > keep) {
 		local_irq_disable();
-		root = ktrepl_ready_pop(node);
+		root = ktrepl_spare_pop(node);
 		local_irq_enable();
 		if (root)
 			ktrepl_root_destroy(root);
@@ -238,13 +244,16 @@ static struct ktrepl_root *ktrepl_root_create(struct ktrepl_node *node)
 	return root;
 }
 
-/* On a CPU that has missed its root, or has an mm lazily, from its stopper thread. */
+/*
+ * On a CPU that has missed its root, or has an mm lazily, from its stopper
+ * thread.
+ */
 static int ktrepl_attach_fn(void *node)
 {
 	unsigned long flags;
 
 	local_irq_save(flags);
-	if (this_cpu_read(ktrepl_cpu_home) == node)
+	if (this_cpu_read(ktrepl_cpu_preferred) == node)
 		arch_ktrepl_attach();
 	local_irq_restore(flags);
 	return 0;
@@ -273,13 +282,13 @@ static bool ktrepl_refill(struct ktrepl_node *node)
 	struct ktrepl_root *root;
 
 	/* CPUs come and go. */
-	WRITE_ONCE(node->want_ready, KTREPL_READY_NODE + KTREPL_READY_CPU *
+	WRITE_ONCE(node->want_spare, KTREPL_READY_NODE + KTREPL_READY_CPU *
 				     cpumask_weight(&node->cpus));
-	while (READ_ONCE(node->nr_ready) < node->want_ready) {
+	while (READ_ONCE(node->nr_spare) < node->want_spare) {
 		root = ktrepl_root_create(node);
 		if (!root)
 			return false;
-		if (!ktrepl_ready_push(root))
+		if (!ktrepl_spare_push(root))
 			ktrepl_root_destroy(root);
 	}
 	return true;
@@ -294,13 +303,13 @@ static void ktrepl_refill_fn(struct work_struct *work)
 		node->backoff = 0;
 	else
 		ktrepl_refill_later(node);
-	if (READ_ONCE(node->nr_ready))
+	if (READ_ONCE(node->nr_spare))
 		ktrepl_attach_missed(node);
 }
 
-static void ktrepl_kick_fn(struct irq_work *work)
+static void ktrepl_refill_irq_fn(struct irq_work *work)
 {
-	struct ktrepl_node *node = container_of(work, struct ktrepl_node, kick);
+	struct ktrepl_node *node = container_of(work, struct ktrepl_node, refill_irq);
 
 	queue_delayed_work(system_unbound_wq, &node->refill, 0);
 }
@@ -309,10 +318,10 @@ static void ktrepl_kick_fn(struct irq_work *work)
  * Under the runqueue lock, and under kgdb, work cannot be queued directly.  It
  * is pending already while it backs off.
  */
-static void ktrepl_refill_kick(struct ktrepl_node *node)
+static void ktrepl_refill_queue(struct ktrepl_node *node)
 {
 	if (!delayed_work_pending(&node->refill))
-		irq_work_queue(&node->kick);
+		irq_work_queue(&node->refill_irq);
 }
 
 /* This CPU uses mm->pgd, until the refill work has it try again. */
@@ -325,12 +334,12 @@ static void ktrepl_root_missed(struct ktrepl_node *node)
 	 * it: it is either no longer pending, or sees the bit.
 	 */
 	smp_mb__after_atomic();
-	ktrepl_refill_kick(node);
+	ktrepl_refill_queue(node);
 }
 
 /* === Where an mm lives =================================================== */
 
-/* The node that an mm's own root leads to, or NULL for the master. */
+/* The node that an mm's own root leads to, or NULL for the primary. */
 static struct ktrepl_node *ktrepl_mm_node(const struct mm_struct *mm)
 {
 	unsigned long top = arch_ktrepl_root_top(mm->pgd);
@@ -353,16 +362,16 @@ static bool ktrepl_mm_is_on(struct mm_struct *mm,
 }
 
 /*
- * Has an mm move to the node of this CPU, unless a CPU of its present node has it
- * loaded.  Bucket lock held; this CPU is set in mm_cpumask().
+ * Has an mm move to the node of this CPU, unless a CPU of its present node has
+ * it loaded.  Bucket lock held; this CPU is set in mm_cpumask().
  *
- * A CPU of the present node sets itself in mm_cpumask(), with a full barrier, and
- * looks at the top without the lock.  Here it is the other way round: either it
- * finds the mark, and waits for the lock, or we find its bit.  Without the mark it
- * could go on with mm->pgd just before that leads elsewhere: to the same bytes, but
- * to remote ones.  For the same reason CPUs that have the mm loaded lazily count.
- * Those of other nodes do not, because they are on roots of their own, or have
- * missed them.
+ * A CPU of the present node regions itself in mm_cpumask(), with a full
+ * barrier, and looks at the top without the lock.  Here it is the other way
+ * round: either it finds the mark, and waits for the lock, or we find its bit.
+ * Without the mark it could go on with mm->pgd just before that leads
+ * elsewhere: to the same bytes, but to remote ones.  For the same reason CPUs
+ * that have the mm loaded lazily count. Those of other nodes do not, because
+ * they are on roots of their own, or have missed them.
  *
  * Model: tools/ktrepl/models/root-move.pml
  */
@@ -397,20 +406,20 @@ static void ktrepl_mm_leave(struct mm_struct *mm, void *node)
 	raw_spin_lock_irqsave(&b->lock, flags);
 	old = ktrepl_mm_node(mm);
 	if (old && (!node || old == node))
-		arch_ktrepl_root_lead(mm->pgd, ktrepl_master_root());
+		arch_ktrepl_root_lead(mm->pgd, ktrepl_primary_root());
 	raw_spin_unlock_irqrestore(&b->lock, flags);
 }
 
 /**
- * ktrepl_roots_leave - have all mms leave a node, for the master
+ * ktrepl_roots_leave - have all mms leave a node, for the primary
  * @node: the node, or NULL for all nodes
  *
- * None moves there meanwhile, because only a CPU of the node has it move.  A CPU
- * that goes by mm->pgd may have come to the node's tables, wherever the CPU is.
- * After this none does, nor has anything cached from there.
+ * None moves there meanwhile, because only a CPU of the node has it move.  A
+ * CPU that goes by mm->pgd may have come to the node's tables, wherever the CPU
+ * is. After this none does, nor has anything cached from there.
  *
- * Context: Process context, cpus_read_lock and ktrepl_mutex held; no CPU has the
- * node as its home.
+ * Context: Process context, cpus_read_lock and ktrepl_mutex held; no CPU has
+ * the node as its preferred node.
  */
 void ktrepl_roots_leave(struct ktrepl_node *node)
 {
@@ -464,9 +473,9 @@ static void ktrepl_root_add(struct ktrepl_root_bucket *b,
 }
 
 /*
- * Is a root no longer needed?  An mm that is on two nodes by turns does not go to
- * and fro, and take one root after the other.  CPUs where it lives, and does not run
- * any more, may have it lazily for long: they are asked to leave it.
+ * Is a root no longer needed?  An mm that is on two nodes by turns does not go
+ * to and fro, and take one root after the other.  CPUs where it lives, and does
+ * not run any more, may have it lazily for long: they are asked to leave it.
  */
 static bool ktrepl_root_settled(struct ktrepl_root *root)
 {
@@ -487,14 +496,14 @@ static bool ktrepl_root_settled(struct ktrepl_root *root)
 		return true;
 	for_each_cpu_and(cpu, mm_cpumask(root->mm), &node->cpus)
 		cpumask_set_cpu(cpu, &node->missed);
-	ktrepl_refill_kick(node);
+	ktrepl_refill_queue(node);
 	return false;
 }
 
 /*
- * The root of an mm for the node of this CPU, where a look without the lock is not
- * enough: the mm may be there by now, or move there, or else gets a root.  NULL:
- * mm->pgd is it, or has to do.
+ * The root of an mm for the node of this CPU, where a look without the lock is
+ * not enough: the mm may be there by now, or move there, or else gets a root.
+ * NULL: mm->pgd is it, or has to do.
  */
 static struct ktrepl_root *ktrepl_root_get(struct mm_struct *mm,
 					   struct ktrepl_node *node)
@@ -509,7 +518,7 @@ static struct ktrepl_root *ktrepl_root_get(struct mm_struct *mm,
 		if (ktrepl_root_move(mm, node)) {
 			root = NULL;
 		} else if (!root) {
-			root = ktrepl_ready_pop(node);
+			root = ktrepl_spare_pop(node);
 			if (root)
 				ktrepl_root_add(b, root, mm);
 			missed = !root;
@@ -519,14 +528,14 @@ static struct ktrepl_root *ktrepl_root_get(struct mm_struct *mm,
 
 	if (missed)
 		ktrepl_root_missed(node);
-	else if (READ_ONCE(node->nr_ready) < READ_ONCE(node->want_ready) / 2)
-		ktrepl_refill_kick(node);
+	else if (READ_ONCE(node->nr_spare) < READ_ONCE(node->want_spare) / 2)
+		ktrepl_refill_queue(node);
 	return root;
 }
 
 static pgd_t *ktrepl_root_choose(struct mm_struct *mm)
 {
-	struct ktrepl_node *node = this_cpu_read(ktrepl_cpu_home);
+	struct ktrepl_node *node = this_cpu_read(ktrepl_cpu_preferred);
 	struct ktrepl_root *root;
 	unsigned long now = jiffies;
 
@@ -591,7 +600,7 @@ void __ktrepl_mm_free(struct mm_struct *mm)
 		root->mm = NULL;
 		atomic_long_dec(&ktrepl_roots_live);
 		if (!READ_ONCE(ktrepl_roots_on) ||
-		    !ktrepl_ready_push(root))
+		    !ktrepl_spare_push(root))
 			ktrepl_root_destroy(root);
 	}
 	rcu_read_unlock();
@@ -682,11 +691,11 @@ static unsigned long ktrepl_roots_collect(struct list_head *victims)
  *
  * A CPU looks for a root, notes it in ktrepl_cpu_mm_root and loads it with
  * interrupts disabled, which a grace period waits for.  The note of its next
- * choice comes before it has left the root.  So a root is first made dying: after
- * a grace period no CPU is about to load it.  Which ones are on it is known then;
- * those that are not may still be leaving it.  After a grace period more they
- * have, and nobody repeats stores in it any more once it is off the mm's list.
- * After the last one nobody walks that list by it.
+ * choice comes before it has left the root.  So a root is first made dying:
+ * after a grace period no CPU is about to load it.  Which ones are on it is
+ * known then; those that are not may still be leaving it.  After a grace period
+ * more they have, and nobody repeats stores in it any more once it is off the
+ * mm's list. After the last one nobody walks that list by it.
  *
  * Model: tools/ktrepl/models/root-reclaim.pml
  */
@@ -714,24 +723,24 @@ static void ktrepl_roots_reclaim(unsigned long idle)
 }
 
 /* Left to a node under pressure, for the processes that keep starting. */
-static unsigned int ktrepl_ready_floor(const struct ktrepl_node *node)
+static unsigned int ktrepl_spare_floor(const struct ktrepl_node *node)
 {
-	return READ_ONCE(node->want_ready) / 4;
+	return READ_ONCE(node->want_spare) / 4;
 }
 
 /* The work stays pending for a while, so that nothing refills at once. */
-static void ktrepl_ready_shrink(void)
+static void ktrepl_spare_shrink(void)
 {
 	struct ktrepl_node *node;
 	int nid;
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		node = ktrepl_nodes[nid];
-		if (!node || !READ_ONCE(node->want_ready))
+		if (!node || !READ_ONCE(node->want_spare))
 			continue;
 		queue_delayed_work(system_unbound_wq, &node->refill,
 				   KTREPL_BACKOFF_MIN);
-		ktrepl_ready_drain(node, ktrepl_ready_floor(node));
+		ktrepl_spare_drain(node, ktrepl_spare_floor(node));
 	}
 }
 
@@ -744,7 +753,7 @@ static void ktrepl_reclaim_fn(struct work_struct *work)
 	ktrepl_roots_reclaim(pressure ? KTREPL_ROOT_IDLE_PRESS :
 					KTREPL_ROOT_IDLE);
 	if (pressure)
-		ktrepl_ready_shrink();
+		ktrepl_spare_shrink();
 	queue_delayed_work(system_unbound_wq, &ktrepl_reclaim_work,
 			   round_jiffies_relative(KTREPL_ROOT_IDLE));
 }
@@ -768,15 +777,15 @@ static unsigned long ktrepl_shrink_count(struct shrinker *s,
 					 struct shrink_control *sc)
 {
 	unsigned long nr = atomic_long_read(&ktrepl_roots_live);
-	unsigned int ready, floor;
+	unsigned int spare, floor;
 	int nid;
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		if (!ktrepl_nodes[nid])
 			continue;
-		ready = READ_ONCE(ktrepl_nodes[nid]->nr_ready);
-		floor = ktrepl_ready_floor(ktrepl_nodes[nid]);
-		nr += ready > floor ? ready - floor : 0;
+		spare = READ_ONCE(ktrepl_nodes[nid]->nr_spare);
+		floor = ktrepl_spare_floor(ktrepl_nodes[nid]);
+		nr += spare > floor ? spare - floor : 0;
 	}
 	return nr;
 }
@@ -792,9 +801,9 @@ static unsigned long ktrepl_shrink_scan(struct shrinker *s,
 
 void ktrepl_roots_node_init(struct ktrepl_node *node)
 {
-	raw_spin_lock_init(&node->ready_lock);
-	INIT_LIST_HEAD(&node->ready);
-	node->kick = IRQ_WORK_INIT_HARD(ktrepl_kick_fn);
+	raw_spin_lock_init(&node->spare_lock);
+	INIT_LIST_HEAD(&node->spare);
+	node->refill_irq = IRQ_WORK_INIT_HARD(ktrepl_refill_irq_fn);
 	INIT_DELAYED_WORK(&node->refill, ktrepl_refill_fn);
 	disable_delayed_work(&node->refill);
 }
@@ -844,27 +853,27 @@ void ktrepl_roots_node_start(struct ktrepl_node *node)
 {
 	lockdep_assert_held(&ktrepl_mutex);
 
-	if (!node->want_ready)
+	if (!node->want_spare)
 		enable_delayed_work(&node->refill);
 	mod_delayed_work(system_unbound_wq, &node->refill, 0);
 	flush_delayed_work(&node->refill);
 }
 
 /**
- * ktrepl_roots_cpu_start - this CPU has taken another home
- * @node: the node, or NULL for the master
+ * ktrepl_roots_cpu_start - this CPU has taken another preferred node
+ * @node: the node, or NULL for the primary
  *
  * It is to have more spare roots.
  *
  * Context: Interrupts disabled, on the CPU concerned, which has not loaded
- * anything by its new home yet.
+ * anything by its new preferred node yet.
  */
 void ktrepl_roots_cpu_start(struct ktrepl_node *node)
 {
 	this_cpu_write(ktrepl_cpu_top,
 		       node ? arch_ktrepl_root_top(node->root) : 0);
 	if (node)
-		irq_work_queue(&node->kick);
+		irq_work_queue(&node->refill_irq);
 }
 
 /**
@@ -886,7 +895,7 @@ void ktrepl_roots_node_retry(struct ktrepl_node *node)
  * ktrepl_roots_start - let CPUs ask for their roots
  *
  * Context: Process context, cpus_read_lock and ktrepl_mutex held; no CPU has a
- * home yet.
+ * preferred node yet.
  */
 void ktrepl_roots_start(void)
 {
@@ -922,7 +931,7 @@ static void ktrepl_bucket_drain(struct ktrepl_root_bucket *b)
  * ktrepl_roots_stop - free all roots of mms, and all spare ones
  *
  * Context: Process context, cpus_read_lock and ktrepl_mutex held; every CPU
- * has been moved to the master, and has nothing cached from a node root.
+ * has been moved to the primary, and has nothing cached from a node root.
  */
 void ktrepl_roots_stop(void)
 {
@@ -941,12 +950,12 @@ void ktrepl_roots_stop(void)
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		struct ktrepl_node *node = ktrepl_nodes[nid];
 
-		if (!node || !node->want_ready)
+		if (!node || !node->want_spare)
 			continue;
 		disable_delayed_work_sync(&node->refill);
-		ktrepl_ready_drain(node, 0);
+		ktrepl_spare_drain(node, 0);
 		cpumask_clear(&node->missed);
-		node->want_ready = 0;
+		node->want_spare = 0;
 		node->backoff = 0;
 	}
 }
@@ -982,8 +991,8 @@ static long ktrepl_roots_events(enum ktrepl_stat stat)
 void ktrepl_roots_show(struct seq_file *m)
 {
 	seq_printf(m, "roots_live %ld\n", atomic_long_read(&ktrepl_roots_live));
-	seq_printf(m, "roots_ready %ld\n",
-		   atomic_long_read(&ktrepl_roots_ready));
+	seq_printf(m, "roots_spare %ld\n",
+		   atomic_long_read(&ktrepl_roots_spare));
 	seq_printf(m, "roots_made %ld\n",
 		   ktrepl_roots_events(KTREPL_STAT_ROOT));
 	seq_printf(m, "roots_reclaimed %ld\n",

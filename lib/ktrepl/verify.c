@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Verification: compare every copy with the master, and repair.
+ * Verification: compare every replica with the primary, and repair.
  *
- * Where copies differ, the master is taken for right, with one exception: if all
- * copies of a page, of which there are several, agree with each other against
- * their master, the master is in doubt.  Then nothing is written: neither is a
- * corrupt master spread to good copies, nor are new contents, which somebody has
- * written to the master alone, overwritten by old ones.
+ * Where replicas differ, the primary is taken for right, with one exception: if
+ * all replicas of a page, of which there are several, agree with each other
+ * against their primary, the primary is in doubt.  Then nothing is written:
+ * neither is a corrupt primary spread to good replicas, nor are new contents,
+ * which somebody has written to the primary alone, overwritten by old ones.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -43,56 +43,58 @@ static bool ktrepl_same(struct page *a, struct page *b)
 	return same;
 }
 
-/* The nodes whose copy of a page differs from the master; counts copies. */
-static unsigned int ktrepl_compare(struct ktrepl_set *set, unsigned long index,
-				   struct page *master, unsigned long *differ)
+/*
+ * The nodes whose replica of a page differs from the primary; counts replicas.
+ */
+static unsigned int ktrepl_compare(struct ktrepl_region *region, unsigned long index,
+				   struct page *primary, unsigned long *differ)
 {
 	unsigned int nr = 0;
-	struct page *copy;
+	struct page *replica;
 	int nid;
 
 	bitmap_zero(differ, KTREPL_MAX_NODES);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		copy = ktrepl_set_copy(set, nid, index);
-		if (!copy)
+		replica = ktrepl_region_replica(region, nid, index);
+		if (!replica)
 			continue;
 		nr++;
-		if (!ktrepl_same(copy, master))
+		if (!ktrepl_same(replica, primary))
 			__set_bit(nid, differ);
 	}
 	/*
-	 * A page that goes writable is dead before it is written to: pairs with
-	 * ktrepl_spoil(), and with the lock and the TLB flush between that
+	 * A page that goes writable is stale before it is written to: pairs with
+	 * ktrepl_invalidate(), and with the lock and the TLB flush between that
 	 * and the first store.  Model: tools/ktrepl/models/page-copy.pml
 	 */
 	smp_rmb();
-	if (test_bit(index, set->dead))
+	if (test_bit(index, region->stale))
 		bitmap_zero(differ, KTREPL_MAX_NODES);
 	return nr;
 }
 
-/* Do all of several copies agree with each other against the master? */
-static bool ktrepl_doubtful(struct ktrepl_set *set, unsigned long index,
+/* Do all of several replicas agree with each other against the primary? */
+static bool ktrepl_doubtful(struct ktrepl_region *region, unsigned long index,
 			    const unsigned long *differ, unsigned int nr)
 {
-	struct page *first = NULL, *copy;
+	struct page *first = NULL, *replica;
 	int nid;
 
 	if (nr < 2 || bitmap_weight(differ, KTREPL_MAX_NODES) != nr)
 		return false;
 	for_each_set_bit(nid, differ, KTREPL_MAX_NODES) {
-		copy = ktrepl_set_copy(set, nid, index);
+		replica = ktrepl_region_replica(region, nid, index);
 		if (!first)
-			first = copy;
-		else if (!ktrepl_same(first, copy))
+			first = replica;
+		else if (!ktrepl_same(first, replica))
 			return false;
 	}
 	return true;
 }
 
-static void ktrepl_report(const struct ktrepl_set *set, unsigned long addr,
+static void ktrepl_report(const struct ktrepl_region *region, unsigned long addr,
 			  const unsigned long *differ, bool doubtful,
-			  struct ktrepl_verify *res, struct seq_file *m)
+			  struct ktrepl_verify_result *res, struct seq_file *m)
 {
 	int nid;
 
@@ -100,111 +102,111 @@ static void ktrepl_report(const struct ktrepl_set *set, unsigned long addr,
 		res->different++;
 		res->doubtful += doubtful;
 		if (res->different <= KTREPL_REPORT_MAX && m)
-			seq_printf(m, "different %s %d %lx\n", set->name, nid,
+			seq_printf(m, "different %s %d %lx\n", region->name, nid,
 				   addr);
 	}
 	if (doubtful && m)
-		seq_printf(m, "doubtful %s %lx\n", set->name, addr);
+		seq_printf(m, "doubtful %s %lx\n", region->name, addr);
 }
 
-/* One page on all nodes; text_mutex and ktrepl_exec_mutex are held. */
-static void ktrepl_verify_page(struct ktrepl_set *set, unsigned long index,
-			       struct ktrepl_verify *res, struct seq_file *m,
+/* One page on all nodes; text_mutex and ktrepl_execmem_mutex are held. */
+static void ktrepl_verify_page(struct ktrepl_region *region, unsigned long index,
+			       struct ktrepl_verify_result *res, struct seq_file *m,
 			       bool repair)
 {
-	unsigned long addr = ktrepl_set_addr(set, index);
+	unsigned long addr = ktrepl_region_addr(region, index);
 	DECLARE_BITMAP(differ, KTREPL_MAX_NODES);
-	struct page *master;
+	struct page *primary;
 	unsigned int nr;
 	bool doubtful;
 	int nid;
 
-	/* Not in use since its master has been made writable. */
-	if (set->gone || test_bit(index, set->dead))
+	/* Not in use since its primary has been made writable. */
+	if (region->dying || test_bit(index, region->stale))
 		return;
-	master = ktrepl_master_page(addr);
-	nr = ktrepl_compare(set, index, master, differ);
+	primary = ktrepl_primary_page(addr);
+	nr = ktrepl_compare(region, index, primary, differ);
 	res->compared += nr;
 	if (bitmap_empty(differ, KTREPL_MAX_NODES))
 		return;
-	doubtful = ktrepl_doubtful(set, index, differ, nr);
-	ktrepl_report(set, addr, differ, doubtful, res, m);
+	doubtful = ktrepl_doubtful(region, index, differ, nr);
+	ktrepl_report(region, addr, differ, doubtful, res, m);
 	if (!repair || doubtful)
 		return;
 	for_each_set_bit(nid, differ, KTREPL_MAX_NODES) {
-		arch_ktrepl_write(ktrepl_set_copy(set, nid, index), 0,
-				  page_address(master), PAGE_SIZE);
+		arch_ktrepl_write(ktrepl_region_replica(region, nid, index), 0,
+				  page_address(primary), PAGE_SIZE);
 		trace_ktrepl_heal(nid, addr, KTREPL_HEAL_PAGE);
 	}
 }
 
 /* Patching goes on between one page and the next. */
-static void ktrepl_verify_set(struct ktrepl_set *set, struct ktrepl_verify *res,
-			      struct seq_file *m, bool repair)
+static void ktrepl_verify_region(struct ktrepl_region *region, struct ktrepl_verify_result *res,
+				 struct seq_file *m, bool repair)
 {
 	unsigned long i;
 
-	for (i = 0; i < ktrepl_set_pages(set); i++) {
+	for (i = 0; i < ktrepl_region_pages(region); i++) {
 		mutex_lock(&text_mutex);
-		ktrepl_exec_lock();
-		ktrepl_verify_page(set, i, res, m, repair);
-		ktrepl_exec_unlock();
+		ktrepl_execmem_lock();
+		ktrepl_verify_page(region, i, res, m, repair);
+		ktrepl_execmem_unlock();
 		mutex_unlock(&text_mutex);
 		cond_resched();
 	}
 }
 
 /**
- * ktrepl_set_repair - write a page to the copies that differ
- * @set:    the set
- * @index:  page within the set
- * @differ: on return, the nodes whose copy still differs
+ * ktrepl_region_repair - write a page to the replicas that differ
+ * @region:    the region
+ * @index:  page within the region
+ * @differ: on return, the nodes whose replica still differs
  *
- * Nothing is written, and no node returned, if the master is in doubt.
+ * Nothing is written, and no node returned, if the primary is in doubt.
  *
  * Context: Process context, ktrepl_mutex held, takes text_mutex.
  */
-void ktrepl_set_repair(struct ktrepl_set *set, unsigned long index,
-		       unsigned long *differ)
+void ktrepl_region_repair(struct ktrepl_region *region, unsigned long index,
+			  unsigned long *differ)
 {
-	unsigned long addr = ktrepl_set_addr(set, index);
-	struct ktrepl_verify res = { };
+	unsigned long addr = ktrepl_region_addr(region, index);
+	struct ktrepl_verify_result res = { };
 
 	lockdep_assert_held(&ktrepl_mutex);
 
 	bitmap_zero(differ, KTREPL_MAX_NODES);
 	mutex_lock(&text_mutex);
-	ktrepl_exec_lock();
-	ktrepl_verify_page(set, index, &res, NULL, true);
+	ktrepl_execmem_lock();
+	ktrepl_verify_page(region, index, &res, NULL, true);
 	if (res.different && !res.doubtful)
-		ktrepl_compare(set, index, ktrepl_master_page(addr), differ);
-	ktrepl_exec_unlock();
+		ktrepl_compare(region, index, ktrepl_primary_page(addr), differ);
+	ktrepl_execmem_unlock();
 	mutex_unlock(&text_mutex);
 	if (res.doubtful)
-		pr_err("%lu copies of the page at %lx agree against the original: left as they are\n",
+		pr_err("%lu replicas of the page at %lx agree against the original: left as they are\n",
 		       res.doubtful, addr);
 	arch_ktrepl_sync();
 }
 
 /**
- * ktrepl_verify - compare all copies with the master
+ * ktrepl_verify - compare all replicas with the primary
  * @res:    counts, added to
  * @m:	    where to name the first pages that differ, or NULL
- * @repair: write the master's contents to copies that differ
+ * @repair: write the primary's contents to replicas that differ
  *
  * Context: Process context, ktrepl_mutex held, takes text_mutex and
  * arch_ktrepl_lock(), so that no poke is seen half done.
  */
-void ktrepl_verify(struct ktrepl_verify *res, struct seq_file *m, bool repair)
+void ktrepl_verify(struct ktrepl_verify_result *res, struct seq_file *m, bool repair)
 {
-	struct ktrepl_set *set, *exec;
+	struct ktrepl_region *region, *execmem;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	list_for_each_entry(set, &ktrepl_sets, list)
-		ktrepl_verify_set(set, res, m, repair);
-	ktrepl_for_each_exec(exec)
-		ktrepl_verify_set(exec, res, m, repair);
+	list_for_each_entry(region, &ktrepl_regions, list)
+		ktrepl_verify_region(region, res, m, repair);
+	ktrepl_for_each_execmem(execmem)
+		ktrepl_verify_region(execmem, res, m, repair);
 	if (repair)
 		arch_ktrepl_sync();
 	ktrepl_objects_verify(res, m);

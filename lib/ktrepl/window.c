@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The window through which copies get their contents, many pages at a time.
+ * The window through which replicas get their contents, many pages at a time.
  *
- * The linear alias of a copy is read-only.  For as long as a window is open its
- * pages are mapped writable in vmalloc space as well.  It is closed, and flushed
- * from all TLBs, before any CPU runs on what has been written.
+ * The linear alias of a replica is read-only.  For as long as a window is open
+ * its pages are mapped writable in vmalloc space as well.  It is closed, and
+ * flushed from all TLBs, before any CPU runs on what has been written.
  *
- * Pokes go on meanwhile.  They write the master and each copy that is listed, by
- * a mapping of their own.  So a copy is listed before it is filled.
+ * Pokes go on meanwhile.  They write the primary and each replica that is
+ * listed, by a mapping of their own.  So a replica is listed before it is
+ * filled.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -26,22 +27,22 @@
 struct ktrepl_window ktrepl_window;
 
 /**
- * ktrepl_window_add - have a copy filled through a window
+ * ktrepl_window_add - have a replica filled through a window
  * @w:	   the window, neither open nor full
- * @page:  the copy
- * @set:   its set
+ * @page:  the replica
+ * @region:   its region
  * @nid:   its node
- * @index: its page within its set
+ * @index: its page within its region
  *
  * Context: Process context, ktrepl_mutex held.
  */
 void ktrepl_window_add(struct ktrepl_window *w, struct page *page,
-		       struct ktrepl_set *set, int nid, unsigned long index)
+		       struct ktrepl_region *region, int nid, unsigned long index)
 {
 	lockdep_assert_held(&ktrepl_mutex);
 
 	w->pages[w->nr] = page;
-	w->sets[w->nr] = set;
+	w->regions[w->nr] = region;
 	w->nids[w->nr] = nid;
 	w->index[w->nr++] = index;
 }
@@ -62,23 +63,23 @@ bool ktrepl_window_open(struct ktrepl_window *w)
 }
 
 /**
- * ktrepl_window_fill - copy the master's page
+ * ktrepl_window_fill - copy the primary's page
  * @w:	    the window, open
  * @i:	    which of its pages
- * @master: the page to copy
+ * @primary: the page to copy
  *
- * Through the linear map, as read-only data holds KASAN redzones.  Piece by piece:
- * no poke comes between the reading of a piece and the end of its write.  A poke
- * between two pieces writes both pages.
+ * Through the linear map, as read-only data holds KASAN redzones.  Piece by
+ * piece: no poke comes between the reading of a piece and the end of its write.
+ * A poke between two pieces writes both pages.
  *
  * Context: Process context, text_mutex held; disables interrupts for a piece
  * where arch_ktrepl_lock() does.
  */
 void ktrepl_window_fill(const struct ktrepl_window *w, unsigned int i,
-			struct page *master)
+			struct page *primary)
 {
 	void *to = w->alias + ((unsigned long)i << PAGE_SHIFT);
-	const void *from = page_address(master);
+	const void *from = page_address(primary);
 	unsigned long flags;
 	unsigned int off;
 
@@ -90,7 +91,7 @@ void ktrepl_window_fill(const struct ktrepl_window *w, unsigned int i,
 		arch_ktrepl_unlock(flags);
 	}
 	ktrepl_node_count(ktrepl_nodes[w->nids[i]], KTREPL_STAT_COPY);
-	trace_ktrepl_copy(w->nids[i], ktrepl_set_addr(w->sets[i], w->index[i]));
+	trace_ktrepl_copy(w->nids[i], ktrepl_region_addr(w->regions[i], w->index[i]));
 }
 
 /**

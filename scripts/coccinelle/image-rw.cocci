@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/// Making replicated parts of the image writable drops their copies for good.
+/// Making replicated parts of the image writable drops their replicas for good.
 virtual report
 
 @r@

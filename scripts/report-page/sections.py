@@ -209,7 +209,7 @@ def cost_figure(build, arch):
 def cost(build):
     """What calls cost."""
     section = Section("cost", "Cost of calls", "Instructions, which QEMU counts exactly with -icount; on a CPU of the"
-                      " node that holds the copies. Nothing of it is a time.")
+                      " node that holds the replicas. Nothing of it is a time.")
     for arch in ARCHES:
         figure = cost_figure(build, arch)
         if figure:
@@ -225,7 +225,7 @@ def copies_figure(name, title, caption, curves, ylabel):
     for (label, points), marker in zip(curves.items(), "os^Dv"):
         part.plot(list(points), list(points.values()), marker=marker, label=label)
     part.set_xticks(POKES)
-    part.set_xlabel("nodes, each with a copy or the primary")
+    part.set_xlabel("nodes, each with a replica or the primary")
     part.set_ylabel(ylabel)
     part.set_ylim(0, 1.1 * max(max(points.values()) for points in curves.values()))
     part.grid(axis="y")
@@ -246,8 +246,8 @@ def ratios(build, arch, boot, on_call, off_call, of):
 
 
 def poke(build):
-    """What patching and loading cost, by the number of copies."""
-    section = Section("poke", "Cost of copies", "A text poke writes all copies; a module gets a copy on each node"
+    """What patching and loading cost, by the number of replicas."""
+    section = Section("poke", "Cost of replicas", "A text poke writes all replicas; a module gets a replica on each node"
                       " after it is loaded. Against replication off, on the same machine.")
     pokes, modules = {}, {}
     for arch in ARCHES:
@@ -263,12 +263,12 @@ def poke(build):
             modules[arch] = points
     if pokes:
         section.figures.append(copies_figure(
-            "poke-copies", "A poke, against replication off", "A static key with all its sites; the least of many.",
+            "poke-replicas", "A poke, against replication off", "A static key with all its sites; the least of many.",
             pokes, "times the instructions"))
     if modules:
         section.figures.append(copies_figure(
             "module-load", "Loading a module, against replication off", "open() and finit_module() of ktrepl_marker;"
-            " the median. Its copies are made later.", modules, "times the instructions"))
+            " the median. Its replicas are made later.", modules, "times the instructions"))
     return section
 
 
@@ -312,7 +312,7 @@ def bounds_figure(source, caches):
 def bounds(build):
     """What replication may gain."""
     section = Section("bounds", "Bounds of the gain", "Upper: each remote line costs the whole difference of latency,"
-                      " nothing overlaps. Lower: none does; where nodes share a cache, the copies cost. "
+                      " nothing overlaps. Lower: none does; where nodes share a cache, the replicas cost. "
                       "A model, not measured: no hardware was timed.")
     found = list(build.boots("loops", "loops", "loops.json"))
     for source in found:
@@ -360,7 +360,7 @@ def memory_figure(source):
     part.grid(axis="x")
     legend(figure, part)
     title = f"Memory of replication on each node: {source.what}"
-    return Figure(source.name, title, f"The image on node {source.data['state']['master']} is the primary, which is"
+    return Figure(source.name, title, f"The image on node {source.data['state']['primary']} is the primary, which is"
                   " not counted.", source.command, svg(source.name, title, figure),
                   ["node, kB", *MEMORY.values(), "total"],
                   [[node["node"], *(node["statistics"][key] for key in MEMORY),
@@ -381,7 +381,7 @@ def memory(build):
         source = build.read(path, memory_command(arch, topology), f"{arch}, {topology}", last_json)
         section.figures.append(memory_figure(source))
         total = max(node["statistics"]["total_repli_pages"] for node in source.data["nodes"])
-        build.facts.append((f"Memory of a node with copies: {source.what}", f"{total / 1024:.1f} MiB"))
+        build.facts.append((f"Memory of a node with replicas: {source.what}", f"{total / 1024:.1f} MiB"))
     if not section.figures:
         section.missing.append(memory_command("x86_64", "4n8c"))
     return section

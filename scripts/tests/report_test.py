@@ -84,7 +84,7 @@ def memory():
     """What a console has on it."""
     names = ("repli_resident_pages", "repli_module_pages", "repli_object_pages", "repli_pgtbls",
              "repli_spare_pages", "repli_retired_pages")
-    return "boot\r\n" + json.dumps({"state": {"master": "1"}, "nodes": [
+    return "boot\r\n" + json.dumps({"state": {"primary": "1"}, "nodes": [
         {"node": node, "statistics": {**{name: kb for name in names}, "total_repli_pages": 6 * kb}}
         for node, kb in ((0, 2048), (1, 0))]}, indent=1).replace("\n", "\r\n") + "\r\nend\r\n"
 

@@ -11,7 +11,7 @@ extern int bench_away;		/* after away_start(): one of another node */
 
 bool away_start(void);
 
-/* Have what needs memory for code get it on another node, and wait for copies. */
+/* Have what needs memory for code get it on another node, and wait for replicas. */
 bool elsewhere(bool (*load)(void));
 
 /* bench-text.c: code that is not the kernel's image. */

@@ -24,7 +24,7 @@ static const char * const mode_names[] = {
 
 static const char * const root_names[KTR_NR_ROOT_COUNTERS] = {
 	[KTR_ROOTS_LIVE]	= "roots_live",
-	[KTR_ROOTS_READY]	= "roots_ready",
+	[KTR_ROOTS_SPARE]	= "roots_spare",
 	[KTR_ROOTS_MADE]	= "roots_made",
 	[KTR_ROOTS_RECLAIMED]	= "roots_reclaimed",
 	[KTR_ROOTS_MISSED]	= "roots_missed",
@@ -116,7 +116,7 @@ static char *iface_path(const char *file)
 	return xasprintf("%s/%s", ktr_dir(), file);
 }
 
-int ktr_wait_copies(void)
+int ktr_wait_replicas(void)
 {
 	char *path = iface_path("modules"), *text = read_text(path, NULL);
 	int err = text ? 0 : -errno;
@@ -356,8 +356,8 @@ static void state_record(struct record *rec, void *result)
 		state->reason = xstrdup(arg + strspn(arg, " \t"));
 	} else if (is(rec, "nodes")) {
 		state_list(rec, &state->nodes, &state->nodes_text);
-	} else if (is(rec, "master")) {
-		state_list(rec, &state->master, &state->master_text);
+	} else if (is(rec, "primary")) {
+		state_list(rec, &state->primary, &state->primary_text);
 	} else if (is(rec, "mem_max_kb")) {
 		state->mem_max_kb = word_u64(rec, 1);
 	} else if (is(rec, "toggles")) {
@@ -391,11 +391,11 @@ int ktr_read_state(struct ktr_state *state)
 		ret = missing("state", "state");
 	if (!ret && !state->nodes_text)
 		ret = missing("state", "nodes");
-	if (!ret && !state->master_text)
-		ret = missing("state", "master");
+	if (!ret && !state->primary_text)
+		ret = missing("state", "primary");
 	default_text(&state->reason);
 	default_text(&state->nodes_text);
-	default_text(&state->master_text);
+	default_text(&state->primary_text);
 	return ret;
 }
 
@@ -403,18 +403,18 @@ void ktr_free_state(struct ktr_state *state)
 {
 	free(state->reason);
 	free(state->nodes_text);
-	free(state->master_text);
+	free(state->primary_text);
 	idlist_free(&state->nodes);
-	idlist_free(&state->master);
+	idlist_free(&state->primary);
 }
 
-bool ktr_copies_due(const struct ktr_state *state)
+bool ktr_replicas_due(const struct ktr_state *state)
 {
 	size_t i;
 	int nid;
 
 	for (i = 0; (nid = idlist_nth(&state->nodes, i)) >= 0; i++) {
-		if (!idlist_has(&state->master, nid))
+		if (!idlist_has(&state->primary, nid))
 			return state->mode == KTR_ON;
 	}
 	return false;
@@ -428,7 +428,7 @@ void ktr_json_state(const struct ktr_state *state)
 	json_str("state", ktr_mode_name(state->mode));
 	json_str("reason", state->reason);
 	json_str("nodes", state->nodes_text);
-	json_str("master", state->master_text);
+	json_str("primary", state->primary_text);
 	json_u64("mem_max_kb", state->mem_max_kb);
 	json_u64("toggles", state->toggles);
 	for (i = 0; state->has_roots && i < KTR_NR_ROOT_COUNTERS; i++)
@@ -682,7 +682,7 @@ static void where_record(struct record *rec, void *result)
 int ktr_read_where(struct ktr_where *where)
 {
 	memset(where, 0, sizeof(*where));
-	return parse_file("where", where_record, where);
+	return parse_file("locality", where_record, where);
 }
 
 void ktr_free_where(struct ktr_where *where)
@@ -844,7 +844,7 @@ static void area_check(struct record *rec, const struct ktr_area *area)
 		copy = &area->copies.a[i];
 		if (copy->bytes > area->bytes -
 				  ktr_amount(&area->originals, copy->nid))
-			bad_record(rec, "more copies than originals elsewhere");
+			bad_record(rec, "more replicas than originals elsewhere");
 	}
 }
 
@@ -970,7 +970,7 @@ void ktr_check_modules(const struct ktr_modules *modules,
 	for (i = 0; i < stats->nr; i++) {
 		node = &stats->node[i];
 		if (!node_agrees(modules, node, only))
-			fail("node %d: repli_module_pages is %llu kB, the listed copies %llu kB",
+			fail("node %d: repli_module_pages is %llu kB, the listed replicas %llu kB",
 			     node->nid, node->v[KTR_MODULE],
 			     copied_kb(modules, node->nid));
 	}

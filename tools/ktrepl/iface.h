@@ -25,7 +25,7 @@ enum ktr_mode {
 
 enum ktr_root_counter {
 	KTR_ROOTS_LIVE,
-	KTR_ROOTS_READY,
+	KTR_ROOTS_SPARE,
 	KTR_ROOTS_MADE,
 	KTR_ROOTS_RECLAIMED,
 	KTR_ROOTS_MISSED,
@@ -37,8 +37,8 @@ struct ktr_state {
 	enum ktr_mode mode;
 	char *reason;			/* "-" when there is none */
 	struct idlist nodes;		/* that take part */
-	struct idlist master;
-	char *nodes_text, *master_text;
+	struct idlist primary;
+	char *nodes_text, *primary_text;
 	u64 mem_max_kb;
 	u64 toggles;
 	bool has_roots;			/* built with CONFIG_KTREPL_ROOTS */
@@ -148,8 +148,8 @@ void ktr_require(void);
 bool ktr_available(void);
 const char *ktr_dir(void);
 
-/* Waits until modules have the copies that they are to have. 0 or -errno. */
-int ktr_wait_copies(void);
+/* Waits until modules have the replicas that they are to have. 0 or -errno. */
+int ktr_wait_replicas(void);
 
 /*
  * Each reads one file anew. They return 0, -EBADMSG after complaining about
@@ -188,8 +188,8 @@ bool ktr_modules_agree(const struct ktr_modules *modules,
 		       const struct ktr_stats *stats,
 		       const struct idlist *only);
 bool ktr_stats_idle(const struct ktr_stats *stats);
-/* On, and some node that takes part does not hold the master itself. */
-bool ktr_copies_due(const struct ktr_state *state);
+/* On, and some node that takes part does not hold the primary itself. */
+bool ktr_replicas_due(const struct ktr_state *state);
 
 const char *ktr_mode_name(enum ktr_mode mode);
 const char *ktr_stat_name(enum ktr_stat stat);

@@ -104,7 +104,7 @@ static void switch_to(bool on)
 		die(EXIT_FAILED, "replication cannot be switched %s: %s", on ? "on" : "off",
 		    strerror(-err));
 	if (on)
-		ktr_wait_copies();
+		ktr_wait_replicas();
 }
 
 /* === Where to measure ==================================================== */
@@ -143,7 +143,7 @@ static const struct machine_node *node_choose(const struct machine *m,
 	else if (opt.node >= 0)
 		node = node_by_id(m, opt.node);
 	for (i = 0; opt.cpu < 0 && opt.node < 0 && i < m->nr && !node; i++) {
-		if (!idlist_has(&state->master, m->node[i].nid))
+		if (!idlist_has(&state->primary, m->node[i].nid))
 			node = &m->node[i];
 	}
 	if (!node && opt.cpu >= 0)
@@ -152,8 +152,8 @@ static const struct machine_node *node_choose(const struct machine *m,
 		die_usage("--node=%d: there is no such node with CPUs", opt.node);
 	if (!node)
 		die(EXIT_UNAVAILABLE, "no node but that of the original (%s) has CPUs",
-		    state->master_text);
-	if (idlist_has(&state->master, node->nid))
+		    state->primary_text);
+	if (idlist_has(&state->primary, node->nid))
 		die_usage("node %d holds the original: replication changes nothing there",
 			  node->nid);
 	return node;

@@ -226,7 +226,7 @@ bool elsewhere(bool (*load)(void))
 		return false;
 	done = load();
 	must(!run_on_cpu(bench_cpu), "sched_setaffinity");
-	ktr_wait_copies();
+	ktr_wait_replicas();
 	return done;
 }
 
@@ -330,7 +330,7 @@ static bool module_copy_start(void)
 {
 	if (!module_start())
 		return false;
-	if (!ktr_wait_copies())
+	if (!ktr_wait_replicas())
 		return true;
 	module_stop();
 	return false;
@@ -363,12 +363,12 @@ static void module_load_prepare(void)
 static void module_load_and_wait(void)
 {
 	module_load();
-	ktr_wait_copies();
+	ktr_wait_replicas();
 }
 
 static void wait_call(void)
 {
-	ktr_wait_copies();
+	ktr_wait_replicas();
 }
 
 static bool module_wait_start(void)
@@ -392,7 +392,7 @@ static void must_switch(bool on)
 		die(EXIT_FAILED, "replication cannot be switched: %s",
 		    strerror(-err));
 	if (on)
-		ktr_wait_copies();
+		ktr_wait_replicas();
 }
 
 static void switch_on(void)
@@ -475,14 +475,14 @@ static struct bench benches[] = {
 	  .divide = 20, .changes_kernel = true, .start = module_start,
 	  .prepare = module_load_prepare, .call = module_load,
 	  .stop = module_stop },
-	{ .name = "module-load+copy", .help = "the same, until its copies are made",
+	{ .name = "module-load+copy", .help = "the same, until its replicas are made",
 	  .divide = 20, .changes_kernel = true, .start = module_copy_start,
 	  .prepare = module_load_prepare, .call = module_load_and_wait,
 	  .stop = module_stop },
 	{ .name = "module-wait", .help = "what of that is the waiting, for nothing",
 	  .divide = 20, .changes_kernel = true, .start = module_wait_start,
 	  .call = wait_call, .stop = module_stop },
-	{ .name = "module-unload", .help = "delete_module() of it and its copies",
+	{ .name = "module-unload", .help = "delete_module() of it and its replicas",
 	  .divide = 20, .changes_kernel = true, .start = module_start,
 	  .prepare = module_load_and_wait, .call = module_unload,
 	  .stop = module_stop },

@@ -4,8 +4,8 @@
  *
  * For N = 1, 2, 3, ... the N-th allocation of the operation fails, by way of
  * /proc/<pid>/fail-nth, until there is no N-th. Each time the machine has to be
- * sound: an operation that succeeded all the same leaves copies that compare
- * equal and CPUs where they are expected (or on the master, if the shortage was
+ * sound: an operation that succeeded all the same leaves replicas that compare
+ * equal and CPUs where they are expected (or on the primary, if the shortage was
  * counted), one that failed leaves nothing.
  */
 #define _GNU_SOURCE
@@ -32,7 +32,7 @@ struct outcome {
 	enum ktr_mode mode;
 	u64 page_failures, pgtbl_failures;	/* counted meanwhile */
 	bool copies_due;
-	struct idlist master;
+	struct idlist primary;
 };
 
 struct operation {
@@ -230,7 +230,7 @@ static const struct operation command_operation = {
 
 /* === Checks ============================================================== */
 
-/* A shortage that was counted: the node may use the master instead. */
+/* A shortage that was counted: the node may use the primary instead. */
 static bool degraded(const struct outcome *o)
 {
 	return o->page_failures || o->pgtbl_failures;
@@ -238,7 +238,7 @@ static bool degraded(const struct outcome *o)
 
 static bool at_master(const struct outcome *o, int expect, int nid)
 {
-	return nid == expect || idlist_has(&o->master, nid);
+	return nid == expect || idlist_has(&o->primary, nid);
 }
 
 static void check_cpu(const struct outcome *o, const struct ktr_cpu *cpu)
@@ -247,7 +247,7 @@ static void check_cpu(const struct outcome *o, const struct ktr_cpu *cpu)
 		ktr_check_cpu(cpu);
 	else if (!at_master(o, cpu->expect, cpu->text) ||
 		 !at_master(o, cpu->expect, cpu->rodata))
-		fail("cpu %d uses text of node %d and data of node %d, not %d or the master",
+		fail("cpu %d uses text of node %d and data of node %d, not %d or the primary",
 		     cpu->cpu, cpu->text, cpu->rodata, cpu->expect);
 }
 
@@ -281,11 +281,11 @@ static void check_state(struct outcome *o)
 		fail("state: cannot be read");
 	} else {
 		o->mode = state.mode;
-		o->copies_due = ktr_copies_due(&state);
+		o->copies_due = ktr_replicas_due(&state);
 		if (state.mode == KTR_BROKEN)
 			fail("replication is broken: %s", state.reason);
-		o->master = state.master;
-		memset(&state.master, 0, sizeof(state.master));
+		o->primary = state.primary;
+		memset(&state.primary, 0, sizeof(state.primary));
 	}
 	ktr_free_state(&state);
 }
@@ -407,7 +407,7 @@ static bool try_site(unsigned int nth)
 		print_site(nth, &o, fail_count() == failed);
 	}
 	free(when);
-	idlist_free(&o.master);
+	idlist_free(&o.primary);
 	return o.consumed;
 }
 
@@ -428,7 +428,7 @@ static void try_all(void)
 	set_enable(true, "afterwards");
 	check_state(&sound);
 	check_copies(&sound);
-	idlist_free(&sound.master);
+	idlist_free(&sound.primary);
 	set_enable(false, "afterwards");
 	check_leak("afterwards");
 }

@@ -64,20 +64,20 @@ static bool stopped;
 
 static const char usage[] =
 "Usage: ktrinfo [OPTION]...\n"
-"Show where each NUMA node's copy of the kernel's text and read-only data lies.\n"
+"Show where each NUMA node's replica of the kernel's text and read-only data lies.\n"
 "\n"
 "  -t, --translations  virtual to physical translations of each node\n"
 "  -s, --statistics    memory used and failed allocations of each node\n"
 "                      (-t -s is what ktrinfo shows without -t, -s, -w, -v, -m)\n"
 "  -w, --where         prove by execution which node each CPU fetches from;\n"
 "                      fails unless all execute the text expected of them\n"
-"  -v, --verify        compare every copy with the master; fails if any page\n"
-"                      differs or no copy was compared though there should be\n"
+"  -v, --verify        compare every replica with the primary; fails if any page\n"
+"                      differs or no replica was compared though there should be\n"
 "  -m, --modules       bytes of text and read-only data of each module, and of\n"
-"                      bpf, ftrace and kprobes, and of its copies on each node\n"
+"                      bpf, ftrace and kprobes, and of its replicas on each node\n"
 "                      (-: the originals are there)\n"
 "  -n, --node=NODE     show only this node, or a list like 0-3,8 (repeatable);\n"
-"                      -v compares all copies whatever the node\n"
+"                      -v compares all replicas whatever the node\n"
 "  -j, --json          print all of it as JSON\n"
 "  -p, --prometheus[=FILE]  print state and statistics as Prometheus reads them, or\n"
 "                      have them take the place of FILE\n"
@@ -88,7 +88,7 @@ static const char usage[] =
 "\n"
 "-w and -v fail while replication is off. Totals are checked whenever\n"
 "statistics are shown, sizes whenever translations are; -m fails unless its\n"
-"copies add up to repli_module_pages.\n"
+"replicas add up to repli_module_pages.\n"
 "\n"
 EXIT_CODES_HELP
 "\n"
@@ -379,10 +379,10 @@ static void check_where(struct report *r)
 	size_t i;
 
 	if (r->state.mode != KTR_ON)
-		fail("replication is %s: CPUs execute the master wherever it is",
+		fail("replication is %s: CPUs execute the primary wherever it is",
 		     ktr_mode_name(r->state.mode));
 	else
-		check_read("where", r->where_err);
+		check_read("locality", r->where_err);
 	for (i = 0; i < r->where.nr; i++) {
 		cpu = &r->where.cpu[i];
 		if (!wanted(r, cpu->nid))
@@ -400,24 +400,24 @@ static void check_where(struct report *r)
 	if (!r->where.has_healed)
 		fail("where: truncated: no 'healed' record");
 	else if (!r->where.healed)
-		fail("where: a poke did not make all copies equal again");
+		fail("locality: a poke did not make all replicas equal again");
 	check_all_cpus(r);
 }
 
 static void check_verify(const struct report *r)
 {
 	if (r->state.mode != KTR_ON) {
-		fail("replication is %s: there is no copy to compare",
+		fail("replication is %s: there is no replica to compare",
 		     ktr_mode_name(r->state.mode));
 		return;
 	}
 	check_read("verify", r->verify_err);
 	if (r->verify_err)
 		return;
-	if (!r->verify.compared && ktr_copies_due(&r->state))
+	if (!r->verify.compared && ktr_replicas_due(&r->state))
 		fail("verify: no page was compared");
 	if (r->verify.different)
-		fail("%llu of %llu pages differ from the master",
+		fail("%llu of %llu pages differ from the primary",
 		     r->verify.different, r->verify.compared);
 }
 
@@ -452,10 +452,10 @@ static void print_state(const struct ktr_state *s)
 		       s->nodes_text);
 	else if (strcmp(s->reason, "-"))
 		printf(": %s", s->reason);
-	if (s->master.nr)
-		printf("%s master on node%s %s",
+	if (s->primary.nr)
+		printf("%s primary on node%s %s",
 		       s->mode != KTR_ON && !strcmp(s->reason, "-") ? ":" : ",",
-		       several(&s->master) ? "s" : "", s->master_text);
+		       several(&s->primary) ? "s" : "", s->primary_text);
 	putchar('\n');
 }
 
@@ -553,8 +553,8 @@ static void print_verify(const struct report *r)
 
 	printf("%llu pages compared, %llu different", r->verify.compared,
 	       r->verify.different);
-	if (r->state.mode == KTR_ON && !ktr_copies_due(&r->state))
-		printf(" (only nodes that hold the master take part)");
+	if (r->state.mode == KTR_ON && !ktr_replicas_due(&r->state))
+		printf(" (only nodes that hold the primary take part)");
 	putchar('\n');
 	for (i = 0; i < r->verify.nr; i++) {
 		d = &r->verify.d[i];
@@ -588,7 +588,7 @@ static void print_row(const struct report *r, const struct row *row,
 	putchar('\n');
 }
 
-/* Where nothing needs a copy, the sum is still a number. */
+/* Where nothing needs a replica, the sum is still a number. */
 static void print_total(const struct report *r, int name_width, int width)
 {
 	u64 bytes = 0, copies;
@@ -715,7 +715,7 @@ static void json_where(const struct report *r)
 	const struct ktr_cpu *c;
 	size_t i;
 
-	json_open("where", '{');
+	json_open("locality", '{');
 	json_open("cpus", '[');
 	for (i = 0; i < r->where.nr; i++) {
 		c = &r->where.cpu[i];
@@ -779,7 +779,7 @@ static void json_modules(const struct report *r)
 			json_open(NULL, '{');
 			json_int("node", r->stats.node[n].nid);
 			json_u64("original", row->original[n]);
-			json_u64("copies", row->copies[n]);
+			json_u64("replicas", row->copies[n]);
 			json_close('}');
 		}
 		json_close(']');

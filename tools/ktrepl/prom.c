@@ -30,7 +30,7 @@ static void print_roots(FILE *out, const struct ktr_state *state)
 	} metrics[] = {
 		{ KTR_ROOTS_LIVE, "ktrepl_roots_live", "gauge",
 		  "Root tables that processes on two nodes have for one of them." },
-		{ KTR_ROOTS_READY, "ktrepl_roots_spare", "gauge",
+		{ KTR_ROOTS_SPARE, "ktrepl_roots_spare", "gauge",
 		  "Root tables that are kept for such processes." },
 		{ KTR_ROOTS_RECLAIMED, "ktrepl_roots_reclaimed_total", "counter",
 		  "Root tables that processes have given back." },
@@ -70,13 +70,13 @@ static const struct node_metric node_metrics[] = {
 		{ KTR_PGTBL_FAILURES, "page_table" },
 	}, 2 },
 	{ "ktrepl_pokes_total", "counter",
-	  "Writes to kernel text that have reached a node's copies.", NULL, {
+	  "Writes to kernel text that have reached a node's replicas.", NULL, {
 		{ KTR_POKES, NULL },
 	}, 1 },
 	{ "ktrepl_copied_pages_total", "counter", "Pages that have been copied to a node.", NULL, {
 		{ KTR_COPIED, NULL },
 	}, 1 },
-	{ "ktrepl_dropped_pages_total", "counter", "Copies that a node has lost.", NULL, {
+	{ "ktrepl_dropped_pages_total", "counter", "Replicas that a node has lost.", NULL, {
 		{ KTR_DROPPED, NULL },
 	}, 1 },
 	{ "ktrepl_fallback_pages_total", "counter",
@@ -92,11 +92,11 @@ static const struct node_metric node_metrics[] = {
 		{ KTR_NODE_ROOTS_MISSED, NULL },
 	}, 1 },
 	{ "ktrepl_missing_pages", "gauge",
-	  "Pages that a node goes without a copy of, for lack of memory.", NULL, {
+	  "Pages that a node goes without a replica of, for lack of memory.", NULL, {
 		{ KTR_MISSING, NULL },
 	}, 1 },
 	{ "ktrepl_stale_pages", "gauge",
-	  "Pages that a node does not use its copy of, as the original has been writable.",
+	  "Pages that a node does not use its replica of, as the original has been writable.",
 	  NULL, {
 		{ KTR_STALE, NULL },
 	}, 1 },
@@ -141,7 +141,7 @@ void prom_print(FILE *out, const struct ktr_state *state, const struct ktr_stats
 			 &state->nodes, stats, only);
 	print_membership(out, "ktrepl_node_has_original",
 			 "Whether a node's memory holds the original, or parts of it.",
-			 &state->master, stats, only);
+			 &state->primary, stats, only);
 	for (i = 0; i < ARRAY_SIZE(node_metrics); i++) {
 		m = &node_metrics[i];
 		head(out, m->name, m->type, m->help);

@@ -220,7 +220,7 @@ static void modules_run(struct activity *a)
 			if (load && can_probe && !rng_below(&a->rng, 4))
 				probe_module(a, m->name);
 		}
-		/* Copies are made some 20 ms later: before and after that. */
+		/* Replicas are made some 20 ms later: before and after that. */
 		sleep_us(rng_below(&a->rng, 40000));
 	}
 	m = unload_all(a, 5000);

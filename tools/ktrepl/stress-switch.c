@@ -51,7 +51,7 @@ static bool is_on(bool *copies_due)
 	struct ktr_state state;
 	bool on = !ktr_read_state(&state) && state.mode == KTR_ON;
 
-	*copies_due = ktr_copies_due(&state);
+	*copies_due = ktr_replicas_due(&state);
 	if (state.mode == KTR_BROKEN)
 		fail("ktrepl is broken: %s", state.reason);
 	ktr_free_state(&state);
@@ -93,14 +93,14 @@ static void proof_where(struct activity *a)
 		for (i = 0; i < where.nr; i++)
 			ktr_check_cpu(&where.cpu[i]);
 		if (!where.has_healed || !where.healed)
-			fail("where: a poke did not make all copies equal");
+			fail("locality: a poke did not make all replicas equal");
 		stress_count(a, 1);
 		ktr_free_where(&where);
 	}
 	pthread_mutex_unlock(&switch_lock);
 }
 
-/* One thread for both: where makes copies differ for a moment. */
+/* One thread for both: where makes replicas differ for a moment. */
 static void proof_run(struct activity *a)
 {
 	while (stress_going(a)) {
@@ -114,7 +114,7 @@ static void proof_run(struct activity *a)
 
 static struct activity proof = {
 	.name = "proof",
-	.help = "compare copies, prove where CPUs execute",
+	.help = "compare replicas, prove where CPUs execute",
 	.counter = { "verifications", "proofs", "verifications while off" },
 	.run = proof_run,
 	.by_default = true,

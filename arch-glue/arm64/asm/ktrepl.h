@@ -39,10 +39,10 @@ DECLARE_STATIC_KEY_FALSE(ktrepl_key);
 void __ktrepl_sync_entry(const void *entry);
 
 /*
- * Can an entry whose value has become @val be one of the kernel's tables?  Table
- * descriptors have UXN set in the kernel's tables, and only PXN in those of a
- * user; blocks that a user cannot access are the kernel's, or rarely PROT_NONE.
- * An entry that has been cleared does not tell.
+ * Can an entry whose value has become @val be one of the kernel's tables?
+ * Table descriptors have UXN set in the kernel's tables, and only PXN in those
+ * of a user; blocks that a user cannot access are the kernel's, or rarely
+ * PROT_NONE. An entry that has been cleared does not tell.
  */
 static __always_inline bool ktrepl_kernel_entry(u64 val)
 {
@@ -65,12 +65,12 @@ static __always_inline void ktrepl_sync_entry(const void *entry, u64 val)
 }
 
 /*
- * The caches of the copy that has just been written through @alias.  Not asking
- * the static key: its own branches are patched one after the other.
+ * The caches of the replica that has just been written through @alias.  Not
+ * asking the static key: its own branches are patched one after the other.
  */
 #define ktrepl_poke_sync(poke, alias, len)				\
 do {									\
-	if ((poke)->set[0]) {						\
+	if ((poke)->region[0]) {						\
 		sync_icache_aliases((unsigned long)(alias),		\
 				    (unsigned long)(alias) + (len));	\
 		(poke)->synced++;					\
@@ -81,9 +81,9 @@ do {									\
 
 static __always_inline void ktrepl_sync_entry(const void *entry, u64 val) { }
 
-struct ktrepl_poke;
+struct ktrepl_poke_iter;
 
-static __always_inline void ktrepl_poke_sync(struct ktrepl_poke *poke,
+static __always_inline void ktrepl_poke_sync(struct ktrepl_poke_iter *poke,
 					     const void *alias, size_t len) { }
 
 #endif

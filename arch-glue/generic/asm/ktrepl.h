@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * ktrepl glue for a port without page tables: copies are plain memory.
+ * ktrepl glue for a port without page tables: replicas are plain memory.
  *
  * A new port starts from here: select HAVE_ARCH_KTREPL and supply an
  * asm/ktrepl.h of your own.  See Documentation/core-api/ktrepl-porting.rst.

@@ -62,8 +62,8 @@ DECLARE_PER_CPU(unsigned long, ktrepl_cpu_top);
 void __ktrepl_top_changed(struct mm_struct *mm, const void *entry);
 
 /*
- * The entry of a root that leads to the tables of a node, or to the master's: that
- * of __START_KERNEL_map, with four levels and with five.
+ * The entry of a root that leads to the tables of a node, or to the primary's:
+ * that of __START_KERNEL_map, with four levels and with five.
  */
 #define KTREPL_PGD_INDEX	(PTRS_PER_PGD - 1)
 
@@ -98,9 +98,9 @@ do {									\
 
 /*
  * The root that this CPU is about to load for @mm.  Nearly always the mm's own,
- * which leads to the tables of the CPU's node.  __ktrepl_choose_root() is called
- * by a thunk that keeps all registers: a plain call costs switch_mm_irqs_off()
- * pushes and spills, even while replication is off.
+ * which leads to the tables of the CPU's node.  __ktrepl_choose_root() is
+ * called by a thunk that keeps all registers: a plain call costs
+ * switch_mm_irqs_off() pushes and spills, even while replication is off.
  */
 #define ktrepl_mm_pgd(mm)						\
 ({									\

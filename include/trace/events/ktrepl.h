@@ -45,20 +45,20 @@ DECLARE_EVENT_CLASS(ktrepl_page,
 	TP_printk("nid=%d addr=%lx", __entry->nid, __entry->addr)
 );
 
-/* A copy of the page at @addr has been filled on node @nid. */
+/* A replica of the page at @addr has been filled on node @nid. */
 DEFINE_EVENT(ktrepl_page, ktrepl_copy,
 	TP_PROTO(int nid, unsigned long addr),
 	TP_ARGS(nid, addr)
 );
 
-/* Node @nid has lost its copy of the page at @addr. */
+/* Node @nid has lost its replica of the page at @addr. */
 DEFINE_EVENT(ktrepl_page, ktrepl_drop,
 	TP_PROTO(int nid, unsigned long addr),
 	TP_ARGS(nid, addr)
 );
 
 /*
- * Node @nid, which has a copy of the page at @addr, maps the original: it has
+ * Node @nid, which has a replica of the page at @addr, maps the original: it has
  * been made writable, or all nodes are to start again.
  */
 DEFINE_EVENT(ktrepl_page, ktrepl_fallback,
@@ -66,27 +66,27 @@ DEFINE_EVENT(ktrepl_page, ktrepl_fallback,
 	TP_ARGS(nid, addr)
 );
 
-/* The original and its copies have been written. */
+/* The original and its replicas have been written. */
 TRACE_EVENT(ktrepl_poke,
 
-	TP_PROTO(unsigned long addr, unsigned int len, unsigned int copies),
+	TP_PROTO(unsigned long addr, unsigned int len, unsigned int replicas),
 
-	TP_ARGS(addr, len, copies),
+	TP_ARGS(addr, len, replicas),
 
 	TP_STRUCT__entry(
 		__field(unsigned long, addr)
 		__field(unsigned int, len)
-		__field(unsigned int, copies)
+		__field(unsigned int, replicas)
 	),
 
 	TP_fast_assign(
 		__entry->addr = addr;
 		__entry->len = len;
-		__entry->copies = copies;
+		__entry->replicas = replicas;
 	),
 
-	TP_printk("addr=%lx (%pS) len=%u copies=%u", __entry->addr,
-		  (void *)__entry->addr, __entry->len, __entry->copies)
+	TP_printk("addr=%lx (%pS) len=%u replicas=%u", __entry->addr,
+		  (void *)__entry->addr, __entry->len, __entry->replicas)
 );
 
 #define KTREPL_HEALS						\
@@ -98,7 +98,7 @@ TRACE_EVENT(ktrepl_poke,
 #ifndef _TRACE_KTREPL_ENUM
 #define _TRACE_KTREPL_ENUM
 
-/* What has been done about a copy that differed from its original. */
+/* What has been done about a replica that differed from its original. */
 #undef EM
 #undef EMe
 #define EM(a, b)	a,
@@ -118,7 +118,7 @@ KTREPL_HEALS
 #define EM(a, b)	{ a, b },
 #define EMe(a, b)	{ a, b }
 
-/* The copy on node @nid differed from the original at @addr. */
+/* The replica on node @nid differed from the original at @addr. */
 TRACE_EVENT(ktrepl_heal,
 
 	TP_PROTO(int nid, unsigned long addr, enum ktrepl_heal_step done),
@@ -141,7 +141,7 @@ TRACE_EVENT(ktrepl_heal,
 		  __print_symbolic(__entry->done, KTREPL_HEALS))
 );
 
-/* All copies have been compared with their originals. */
+/* All replicas have been compared with their originals. */
 TRACE_EVENT(ktrepl_verify,
 
 	TP_PROTO(unsigned long compared, unsigned long different,

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The cloning of a page table against stores to the master's table.
+ * The cloning of a page table against stores to the primary's table.
  *
  * Property: when the cloner and all mappers are done, each entry of the clone
- * equals the master's, and no mapper writes to a clone that has been freed.
+ * equals the primary's, and no mapper writes to a clone that has been freed.
  *
- * A mapper stores to the master, looks for clones, and brings them up to date.
+ * A mapper stores to the primary, looks for clones, and brings them up to date.
  * A cloner makes a clone known, and copies the table.  Either the mapper finds
  * the clone, or the cloner reads the new entry.
  *
  *   model              code (lib/ktrepl/pgtable.c if no file is named)
  *   -----              ----
  *   mapper()           a CPU that changes kernel mappings
- *     M + me           entry of the master's table; one mapper an entry: the
+ *     M + me           entry of the primary's table; one mapper an entry: the
  *                      kernel's own locks serialise stores to the same entry
  *     read_key()       static_branch_unlikely(&ktrepl_key) in
  *                      ktrepl_sync_range() (linux/ktrepl.h) and in set_pmd(),
@@ -24,7 +24,7 @@
  *   cloner()           ktrepl_switch_on(), ktrepl_switch_off() (core.c)
  *     switch_key()     static_branch_enable_cpuslocked() and the other way
  *     ROOT             ktrepl_root_register(), ktrepl_node_unmap()
- *     HULL             ktrepl_hull_mark() in ktrepl_clone_path(); bits stay set
+ *     HULL             ktrepl_cloned_mark() in ktrepl_clone_path(); bits stay set
  *     SPAN             xa_store() to ktrepl_spans in ktrepl_clone_register(),
  *                      ktrepl_spans_clear(); its bit in ktrepl_spanned, set
  *                      before that, stays
@@ -208,7 +208,7 @@ inline clone_table()
 #endif
 }
 
-/* A new root leads to the master's table. */
+/* A new root leads to the primary's table. */
 inline set_root(value)
 {
 	lock(pt_lock);

@@ -3,8 +3,8 @@
  * The copying of a page of the image, for a node that is being built, against
  * plain stores to the page by code that makes it writable for a while.
  *
- * Property: the node maps the copy of a page only if the copy equals the master,
- * and goes back to the master before a plain store changes that.
+ * Property: the node maps the replica of a page only if the replica equals the primary,
+ * and goes back to the primary before a plain store changes that.
  *
  * Pages of the image are read-only, but may be writable when the node is built.
  * Whoever makes a page writable after the node's tables are there marks it
@@ -13,22 +13,22 @@
  *   model              code (lib/ktrepl/pgtable.c if no file is named)
  *   -----              ----
  *   owner()            set_memory_rw(), plain stores, set_memory_ro()
- *     PTE              the master's leaf: writable or not
+ *     PTE              the primary's leaf: writable or not
  *     sync_range()     __ktrepl_sync_range() with a root and no executable
  *                      memory: ktrepl_sync_nodes()
  *   builder()          ktrepl_node_build() (core.c)
  *     HULL             ktrepl_node_map(): from here on the owner finds the node
  *     look()           the look at the leaf before the copying
- *     copy             ktrepl_set_publish() (set.c)
+ *     copy             ktrepl_region_publish() (region.c)
  *     install          ktrepl_node_install()
- *   sync_leaf()        ktrepl_sync_step(): ktrepl_mark_dead(), the leaf
+ *   sync_leaf()        ktrepl_sync_step(): ktrepl_mark_stale(), the leaf
  *   reader()           a CPU of the node, once the node is live
  *
  * Abstracted, and why that is sound:
- * - Pokes are left out: page-copy.pml has them, and they are written to copies
+ * - Pokes are left out: page-copy.pml has them, and they are written to replicas
  *   of the image in the same way.
  * - One cell, as plain stores are one after the other.
- * - dead, the copy and the leaf are written and read under ktrepl_pt_lock, or
+ * - dead, the replica and the leaf are written and read under ktrepl_pt_lock, or
  *   by one process: they are no locations of store-buffer.inc.
  * - Plain stores are seen before the page becomes read-only, as in
  *   page-copy.pml.
@@ -46,7 +46,7 @@
 #define BUILDER		1
 
 #define PTE		0	/* true: writable */
-#define CELL		1	/* the master */
+#define CELL		1	/* the primary */
 #define HULL		2
 #define LOCATIONS	3
 #define DRAIN_ALL	DRAIN(PTE) DRAIN(CELL) DRAIN(HULL)

@@ -18,13 +18,13 @@
  *                        root of its home, interrupts disabled
  *     load_root()        arch_ktrepl_attach(), ktrepl_cpu_root(),
  *                        __ktrepl_choose_root() (root.c)
- *   set_home()           ktrepl_set_home()
+ *   set_home()           ktrepl_set_preferred()
  *   best_node()          ktrepl_best_node(), ktrepl_node_now() (nodes.c)
  *   place_cpus()         ktrepl_place_cpus(): ktrepl_place_cpu() in the
  *                        stopper thread of each CPU whose home is not the best
  *   node_build()         ktrepl_node_build()
  *     root, contents     ktrepl_root_register() (pgtable.c), then tables,
- *                        copies and leaves
+ *                        replicas and leaves
  *   detach()             ktrepl_node_detach()
  *   free_node()          ktrepl_node_tear_down()
  *   operator()           ktrepl_enable(), ktrepl_disable()

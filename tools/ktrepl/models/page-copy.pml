@@ -3,40 +3,40 @@
  * The copying of a page of executable memory against pokes, and against plain
  * stores while the page is writable.
  *
- * Property: what a CPU of the node reads at the page equals the master unless a
- * poke is under way; no store goes to a copy that has been freed; verification
- * reports nothing; and in the end the node maps its copy.
+ * Property: what a CPU of the node reads at the page equals the primary unless a
+ * poke is under way; no store goes to a replica that has been freed; verification
+ * reports nothing; and in the end the node maps its replica.
  *
  * A page is copied while it is read-only, under the lock that pokes hold.  A
- * poke before the copying is in the master by then; one after it writes both.
+ * poke before the copying is in the primary by then; one after it writes both.
  * To change the protection of a page spoils the copying that is under way.  The
- * window that is written through is closed before the copy is mapped: pokes and
+ * window that is written through is closed before the replica is mapped: pokes and
  * stores come between the copying and the mapping.
  *
- *   model              code (lib/ktrepl/exec.c if no file is named)
+ *   model              code (lib/ktrepl/execmem.c if no file is named)
  *   -----              ----
  *   owner()            set_memory_rw(), plain stores, set_memory_ro()
- *     PTE              the master's leaf: writable or not
- *     sync_range()     __ktrepl_sync_range(): ktrepl_spoil(), then
+ *     PTE              the primary's leaf: writable or not
+ *     sync_range()     __ktrepl_sync_range(): ktrepl_invalidate(), then
  *                      ktrepl_sync_small() (pgtable.c)
  *   poker()            __text_poke() (x86); aarch64_insn_write() and the like
  *                      (arm64): ktrepl_poke_first(), ktrepl_poke_next()
- *   scan()             ktrepl_exec_scan(), once for each ktrepl_exec_kick()
- *     prepare()        ktrepl_exec_list()
- *     update()         ktrepl_exec_take_all(), for a page with copies only
- *     take()           ktrepl_exec_take(): ktrepl_page_take() (pgtable.c)
- *     copy_page()      ktrepl_exec_fill(): ktrepl_window_fill() (window.c), a
+ *   scan()             ktrepl_execmem_scan(), once for each ktrepl_execmem_queue()
+ *     prepare()        ktrepl_execmem_list()
+ *     update()         ktrepl_execmem_copy_begin_all(), for a page with copies only
+ *     take()           ktrepl_execmem_copy_begin(): ktrepl_page_copy_begin() (pgtable.c)
+ *     copy_page()      ktrepl_execmem_fill(): ktrepl_window_fill() (window.c), a
  *                      piece of the page at a time
- *     revive()         ktrepl_exec_map(): ktrepl_pages_revive() (pgtable.c)
- *     retire()         ktrepl_page_retire() (pgtable.c)
- *     drop()           ktrepl_exec_drop()
+ *     revive()         ktrepl_execmem_map(): ktrepl_pages_map_replica() (pgtable.c)
+ *     retire()         ktrepl_page_map_primary() (pgtable.c)
+ *     drop()           ktrepl_execmem_drop()
  *   verify()           ktrepl_verify_page() (verify.c)
  *   reader()           a CPU of the node: reads by its TLB, or by the leaf
- *   text_mutex         text_mutex, with ktrepl_exec_mutex inside
+ *   text_mutex         text_mutex, with ktrepl_execmem_mutex inside
  *   arch_lock          arch_ktrepl_lock(); patch_lock on arm64
  *   pt_lock            ktrepl_pt_lock
- *   DEAD, clean        the page's bits in ktrepl_set.dead and .clean
- *   listed             ktrepl_set.copy[nid][index] is there
+ *   DEAD, clean        the page's bits in ktrepl_region.stale and .stable
+ *   listed             ktrepl_region.replica[nid][index] is there
  *   leaf, tlb          what the node's table has, and what one of its CPUs uses
  *
  * Abstracted, and why that is sound:
@@ -45,7 +45,7 @@
  *   is one piece for ktrepl_window_fill(), which holds the lock for a piece.
  * - One node.  Another one that comes late makes the scan retire the page and
  *   copy it to all nodes once more: late.
- * - Cell 1, the copy, clean, listed and the leaf are written and read under
+ * - Cell 1, the replica, clean, listed and the leaf are written and read under
  *   locks only, but for the reader, which may look at any time: they are no
  *   locations of store-buffer.inc.
  * - A flush of the TLB contains a full barrier on the CPU that asks for it.
@@ -60,16 +60,16 @@
  *	nothing, nor is arch_ktrepl_flush_page()
  *
  * Mutations:
- * Mutation REVIVE_BLIND: the copies are mapped without a look at clean
+ * Mutation REVIVE_BLIND: the replicas are mapped without a look at clean
  * Mutation TAKE_LATE: the page is noted as clean after it has been copied
  * Mutation RETAKE: a page is taken once more before its last piece is copied
  * Mutation COPY_UNLOCKED: copied without the lock that pokes hold
- * Mutation LIST_LATE: the copy is listed after the copying
+ * Mutation LIST_LATE: the replica is listed after the copying
  * Mutation STORE_FIRST: plain stores come before ktrepl_sync_range()
  * Mutation NO_MB_SPOIL: no smp_mb() between the leaf and the look at the page
  * Mutation NO_RMB, TEXT_MUTEX: verification looks at dead before it compares
- * Mutation UNLIST_UNLOCKED: a copy is taken off the list without the lock
- * Mutation NO_DROP_FLUSH, TEXT_MUTEX: a copy is freed without a flush of the TLB
+ * Mutation UNLIST_UNLOCKED: a replica is taken off the list without the lock
+ * Mutation NO_DROP_FLUSH, TEXT_MUTEX: a replica is freed without a flush of the TLB
  * Mutation NO_KICK: a change of the leaf does not ask for a scan
  * Mutation RO_UNORDERED: a page becomes read-only before stores to it are seen
  */
@@ -80,7 +80,7 @@
 #define VERIFY		3
 
 #define PTE		0	/* true: writable */
-#define CELL		1	/* cell 0 of the master */
+#define CELL		1	/* cell 0 of the primary */
 #define DEAD		2
 #define LOCATIONS	3
 #define DRAIN_ALL	DRAIN(PTE) DRAIN(CELL) DRAIN(DEAD)
@@ -88,7 +88,7 @@
 #define ROUNDS		2	/* of the owner */
 #define POKES		1
 
-#define JUNK		9	/* in a copy that has not been filled */
+#define JUNK		9	/* in a replica that has not been filled */
 
 byte done;
 
@@ -100,7 +100,7 @@ mtype = { MASTER, COPY };
 
 bool text_mutex, arch_lock, pt_lock;
 bool dirty = true, clean, listed, late = true, poking;
-byte poked, copy[2] = JUNK;	/* poked: cell 1 of the master */
+byte poked, copy[2] = JUNK;	/* poked: cell 1 of the primary */
 mtype leaf = MASTER, tlb = MASTER;
 
 #ifdef TEXT_MUTEX

@@ -22,10 +22,10 @@
  *     move()          ktrepl_root_move()
  *     walk()          the MMU
  *   toggle()          ktrepl_node_detach() or ktrepl_switch_off() (core.c)
- *     place()         ktrepl_place_cpus(), ktrepl_set_home() (core.c)
+ *     place()         ktrepl_place_cpus(), ktrepl_set_preferred() (core.c)
  *     leave()         ktrepl_roots_leave(), ktrepl_mm_leave()
  *     flush()         flush_tlb_all()
- *   TOP               the top of mm->pgd: 0 leads to the master
+ *   TOP               the top of mm->pgd: 0 leads to the primary
  *     MARK            arch_ktrepl_root_mark()
  *   BIT               mm_cpumask(), set with a full barrier: [A3]
  *   AT                node->cpus

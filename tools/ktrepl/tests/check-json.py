@@ -50,17 +50,17 @@ if "-t" in show:
                   [int(r[7]), int(r[8])]
                   for r in records("translations") if wanted(int(r[1])))
     same("translations", got, want)
-same("where", "where" in report, "-w" in show)
+same("locality", "locality" in report, "-w" in show)
 if "-w" in show:
     cpus = [[int(r[i]) for i in (1, 3, 5, 7, 9, 11)] + [r[13] == "ok"]
-            for r in records("where") if r[0] == "cpu" and wanted(int(r[3]))]
+            for r in records("locality") if r[0] == "cpu" and wanted(int(r[3]))]
     same("cpus", [[c[k] for k in ("cpu", "node", "expected", "text", "rodata",
                                   "root_table", "walk_ok")]
-                  for c in report["where"]["cpus"]], cpus)
-    same("total", report["where"]["total"], len(cpus))
-    same("local", report["where"]["local"], sum(c[1] == c[3] for c in cpus))
-    same("healed", report["where"]["healed"],
-         ["healed", "yes"] in records("where"))
+                  for c in report["locality"]["cpus"]], cpus)
+    same("total", report["locality"]["total"], len(cpus))
+    same("local", report["locality"]["local"], sum(c[1] == c[3] for c in cpus))
+    same("healed", report["locality"]["healed"],
+         ["healed", "yes"] in records("locality"))
 same("verify", "verify" in report, "-v" in show)
 if "-v" in show:
     same("verify", [report["verify"]["compared"],
@@ -81,7 +81,7 @@ if "-m" in show:
     same("modules", report["modules"],
          [{"name": name, "bytes": rows[name][0],
            "nodes": [{"node": n, "original": rows[name][1].get(n, 0),
-                      "copies": rows[name][2].get(n, 0)}
+                      "replicas": rows[name][2].get(n, 0)}
                      for n in sorted(nodes)]}
           for name in sorted(rows, key=lambda name: (name in code, name))])
     same("modules_on", ["modules", "on" if report["modules_on"] else "off"],

@@ -14,12 +14,12 @@ expect "off" 0 - ""
 golden "off: report" off.txt
 run off ktrinfo -w
 expect "off -w" 1 "^2 of 4 CPUs execute node-local text (replication is off)" \
-	"replication is off: CPUs execute the master"
+	"replication is off: CPUs execute the primary"
 golden "off -w: report" off-w.txt
 run off ktrinfo -v
-expect "off -v" 1 - "replication is off: there is no copy to compare"
+expect "off -v" 1 - "replication is off: there is no replica to compare"
 run refused ktrinfo
-expect "refused" 0 "^ktrepl is refused: only one node has CPUs, master" ""
+expect "refused" 0 "^ktrepl is refused: only one node has CPUs, primary" ""
 run refused ktrinfo -w
 expect "refused -w" 1 - "replication is refused"
 run broken ktrinfo
@@ -185,7 +185,7 @@ fi
 # Each check can fail.
 bad "copy differs" on verify \
 	's/ 0$/ 1/; a different image_text 1 ffffffff81234000' -v \
-	"1 of 1785 pages differ from the master"
+	"1 of 1785 pages differ from the primary"
 run "$tmp/spoilt" ktrinfo -v
 expect "copy differs: listed" 1 \
 	"^differs: image_text node 1 ffffffff81234000$" -
@@ -193,23 +193,23 @@ bad "nothing compared" on verify 's/1785/0/' -v "no page was compared"
 spoil on state 's/^nodes .*/nodes 0/'
 echo "verify 0 0" >"$tmp/spoilt/verify"
 run "$tmp/spoilt" ktrinfo -v
-expect "no copy is due" 0 "^0 pages compared, 0 different (only nodes that hold" ""
+expect "no replica is due" 0 "^0 pages compared, 0 different (only nodes that hold" ""
 bad "differing page not listed" on verify 's/ 0$/ 1/' -v "1 pages differ but 0"
 bad "more differ than compared" on verify 's/ 0$/ 9999/' -v "more pages differ"
-bad "text not local" on where '/^cpu 3/s/text 1/text 0/' -w \
+bad "text not local" on locality '/^cpu 3/s/text 1/text 0/' -w \
 	"cpu 3 executes text of node 0, expected node 1"
 run "$tmp/spoilt" ktrinfo -w
 expect "text not local: summary" 1 "^3 of 4 CPUs execute node-local text" -
-bad "text unknown" on where '/^cpu 3/s/text 1/text -1/' -w "cpu 3 executes text"
-bad "nothing known" on where '/^cpu 3/s/1/-1/g' -w "cpu 3 executes text"
-bad "read-only data not local" on where '/^cpu 2/s/rodata 1/rodata 0/' -w \
+bad "text unknown" on locality '/^cpu 3/s/text 1/text -1/' -w "cpu 3 executes text"
+bad "nothing known" on locality '/^cpu 3/s/1/-1/g' -w "cpu 3 executes text"
+bad "read-only data not local" on locality '/^cpu 2/s/rodata 1/rodata 0/' -w \
 	"cpu 2 reads read-only data of node 0, expected node 1"
-bad "walk bad" on where '/^cpu 1/s/ok/bad/' -w "cpu 1: the page tables"
-bad "not healed" on where 's/healed yes/healed no/' -w "did not make all copies"
-bad "healed missing" on where '/healed/d' -w "no 'healed' record"
-bad "a CPU missing" on where '/^cpu 2/d' -w "cpu 2 is online but gave no proof"
-bad "all CPUs missing" on where '/^cpu/d' -w "no CPU gave a proof"
-bad "a CPU twice" on where '/^cpu 2/p' -w "said twice"
+bad "walk bad" on locality '/^cpu 1/s/ok/bad/' -w "cpu 1: the page tables"
+bad "not healed" on locality 's/healed yes/healed no/' -w "did not make all replicas"
+bad "healed missing" on locality '/healed/d' -w "no 'healed' record"
+bad "a CPU missing" on locality '/^cpu 2/d' -w "cpu 2 is online but gave no proof"
+bad "all CPUs missing" on locality '/^cpu/d' -w "no CPU gave a proof"
+bad "a CPU twice" on locality '/^cpu 2/p' -w "said twice"
 bad "total wrong" on stats 's/9260/9261/' -s \
 	"node 1: total_repli_pages is 9261 kB, the sum of its parts 9260 kB"
 bad "part wrong" on stats '/node 1 repli_spare/s/0$/4/' "" "sum of its parts"
@@ -224,17 +224,17 @@ bad "physical range too short" on translations '2s/13fffff/13ffffe/' -t \
 	"virtual and physical range differ"
 bad "range backwards" on translations \
 	'2s/ffffffff813fffff/ffffffff811fffff/' -t "ends before it starts"
-bad "copies not in the statistics" on modules '/^area bpf/s/1:24576$/1:20480/' -m \
-	"node 1: repli_module_pages is 56 kB, the listed copies 52 kB"
+bad "replicas not in the statistics" on modules '/^area bpf/s/1:24576$/1:20480/' -m \
+	"node 1: repli_module_pages is 56 kB, the listed replicas 52 kB"
 run "$tmp/spoilt" ktrinfo -m -n 0
-expect "copies not in the statistics: node 0" 0 - ""
-bad "areas missing" on modules '/^area/d' -m "the listed copies 0 kB"
-bad "copies not in the areas" on stats 's/repli_module_pages 20/repli_module_pages 24/' \
-	-m "node 0: repli_module_pages is 24 kB, the listed copies 20 kB"
-bad "more copies than bytes" on modules '/^area bpf/s/1:24576$/1:28672/' -m \
-	"more copies than originals elsewhere"
-bad "copies beside originals" on modules '/^area bpf/s/1:24576$/0:4096,1:20480/' \
-	-m "more copies than originals elsewhere"
+expect "replicas not in the statistics: node 0" 0 - ""
+bad "areas missing" on modules '/^area/d' -m "the listed replicas 0 kB"
+bad "replicas not in the areas" on stats 's/repli_module_pages 20/repli_module_pages 24/' \
+	-m "node 0: repli_module_pages is 24 kB, the listed replicas 20 kB"
+bad "more replicas than bytes" on modules '/^area bpf/s/1:24576$/1:28672/' -m \
+	"more replicas than originals elsewhere"
+bad "replicas beside originals" on modules '/^area bpf/s/1:24576$/0:4096,1:20480/' \
+	-m "more replicas than originals elsewhere"
 bad "originals do not add up" on modules '/^area bpf/s/0:24576/0:20480/' -m \
 	"originals do not add up to the bytes"
 bad "originals unknown" on modules '/^area bpf/s/0:24576/-/' -m \
@@ -244,14 +244,14 @@ bad "more bytes than the range has" on modules '2s/104fff/103fff/' -m \
 bad "area backwards" on modules '2s/c0104fff/c00fffff/' -m "ends before it starts"
 bad "originals on an unknown node" on modules '/^area nls/s/1:4096 0/7:4096 0/' -m \
 	"modules: nls_utf8: node 7 has no statistics"
-bad "copies on an unknown node" on modules '/^area nls/s/0:4096$/8:4096/' -m \
+bad "replicas on an unknown node" on modules '/^area nls/s/0:4096$/8:4096/' -m \
 	"modules: nls_utf8: node 8 has no statistics"
 
 # Truncated and garbled records.
 bad "state garbled" on state 's/^state on/state onn/' -s "unknown state"
 bad "state empty" on state d -s "state: no 'state' record"
 bad "state without nodes" on state '/^nodes/d' -s "no 'nodes' record"
-bad "state without master" on state '/^master/d' -s "no 'master' record"
+bad "state without primary" on state '/^primary/d' -s "no 'primary' record"
 bad "nodes garbled" on state 's/0-1/0-/' -s "not a list of nodes"
 bad "toggles garbled" on state 's/toggles 1/toggles 1x/' -s "not a number"
 bad "roots garbled" on state 's/roots_live 6/roots_live/' -s "truncated record"
@@ -268,9 +268,9 @@ bad "translation cut" on translations '3s/ 488.*//' -t "line 3: truncated"
 bad "translation not hex" on translations '3s/ffffffff814/fffffgff814/' -t \
 	"not an address"
 bad "translations empty" on translations d -t "no 'node' record"
-bad "cpu record cut" on where '3s/ root.*//' -w "line 3: truncated record"
-bad "cpu record shuffled" on where '3s/text/rodata/' -w "garbled record"
-bad "walk garbled" on where '3s/ok/fine/' -w "garbled record"
+bad "cpu record cut" on locality '3s/ root.*//' -w "line 3: truncated record"
+bad "cpu record shuffled" on locality '3s/text/rodata/' -w "garbled record"
+bad "walk garbled" on locality '3s/ok/fine/' -w "garbled record"
 bad "verify record cut" on verify 's/ 0$//' -v "truncated record"
 bad "verify empty" on verify d -v "verify: no 'verify' record"
 bad "modules empty" on modules d -m "modules: no 'modules' record"
@@ -295,7 +295,7 @@ cut_last_line()
 	run "$tmp/spoilt" ktrinfo -tswvm
 	expect "last line cut: $1" 1 - "$1: truncated: the last line"
 }
-for f in state stats translations where verify modules; do
+for f in state stats translations locality verify modules; do
 	cut_last_line $f
 	rm -rf "$tmp/spoilt"
 	cp -R "$samples/on" "$tmp/spoilt"
@@ -314,7 +314,7 @@ done
 # A newer kernel says more: unknown records and words do not matter.
 rm -rf "$tmp/spoilt"
 cp -R "$samples/on" "$tmp/spoilt"
-for f in state stats translations where verify modules; do
+for f in state stats translations locality verify modules; do
 	{
 		echo "future record 1 2 3"
 		echo ""
@@ -352,7 +352,7 @@ awk 'BEGIN {
 	for (c = 0; c < 20000; c++)
 		print "cpu", c, "node 0 expect 0 text 0 rodata 0 root 0 walk ok"
 	print "healed yes"
-}' >"$tmp/spoilt/where"
+}' >"$tmp/spoilt/locality"
 head -c 1000000 /dev/zero | tr '\0' x >>"$tmp/spoilt/state"
 echo >>"$tmp/spoilt/state"
 run "$tmp/spoilt" ktrinfo -s -w
@@ -371,7 +371,7 @@ expect "huge: modules" 0 "^total  *4096000  *0  *2048000$" ""
 # Garbage of all kinds: an answer, never a crash.
 crashes=0
 for i in 0 1 2 3 4 5 6 7 8 9; do
-	for f in state stats translations where modules; do
+	for f in state stats translations locality modules; do
 		rm -rf "$tmp/spoilt"
 		cp -R "$samples/on" "$tmp/spoilt"
 		python3 "$here/garble.py" $i <"$samples/on/$f" >"$tmp/spoilt/$f"

@@ -3,15 +3,15 @@
  * Where does each CPU fetch its text from?
  *
  * Execution proof: a different constant is written into a marker function, and
- * into a marker in read-only data, in each copy and the master, behind the back
- * of the poke.  What a CPU returns then names the copy that it has really
- * fetched, whatever its page tables say.  One ordinary poke must make all
- * copies equal again.
+ * into a marker in read-only data, in each replica and the primary, behind the
+ * back of the poke.  What a CPU returns then names the replica that it has
+ * really fetched, whatever its page tables say.  One ordinary poke must make
+ * all replicas equal again.
  *
  * Walk proof: on each CPU, from the root that the hardware uses, every leaf of
- * every set is the one that it should be, with the protection of the master's
- * leaf, and no larger.  Where the architecture can tell, the hardware's own
- * translation is compared as well.
+ * every region is the one that it should be, with the protection of the
+ * primary's leaf, and no larger.  Where the architecture can tell, the
+ * hardware's own translation is compared as well.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -34,44 +34,44 @@ static const u32 ktrepl_marker_rodata ____cacheline_aligned;
 #define KTREPL_WHERE_STEP	32
 
 /**
- * struct ktrepl_where_marks - what one CPU has fetched
+ * struct ktrepl_locality_marks - what one CPU has fetched
  * @text:   mark fetched as an instruction
  * @rodata: mark read
  * @root:   node of its root table
  */
-struct ktrepl_where_marks {
+struct ktrepl_locality_marks {
 	u32 text;
 	u32 rodata;
 	int root;
 };
 
 /**
- * struct ktrepl_where_walk - how far one CPU has come in one set
- * @set:  the set
+ * struct ktrepl_locality_walk - how far one CPU has come in one region
+ * @region:  the region
  * @addr: first address that has not been looked at, or has a wrong leaf
  * @ok:   the latter is not so
  */
-struct ktrepl_where_walk {
-	const struct ktrepl_set *set;
+struct ktrepl_locality_walk {
+	const struct ktrepl_region *region;
 	unsigned long addr;
 	bool ok;
 };
 
 /* Is the leaf at an address the one that it should be? Then on to the next. */
-static bool ktrepl_leaf_ok(pgd_t *root, const struct ktrepl_set *set, int nid,
+static bool ktrepl_leaf_ok(pgd_t *root, const struct ktrepl_region *region, int nid,
 			   unsigned long *addr)
 {
-	unsigned long index = ktrepl_set_index(set, *addr);
-	struct ktrepl_walk w, m;
+	unsigned long index = ktrepl_region_index(region, *addr);
+	struct ktrepl_mapping w, m;
 	struct page *page;
 
 	if (!ktrepl_walk(root, *addr, nid, &w) ||
-	    !ktrepl_walk(ktrepl_master_root(), *addr, nid, &m))
+	    !ktrepl_walk(ktrepl_primary_root(), *addr, nid, &m))
 		return false;
 	if (w.size < m.size)
 		m.prot = arch_ktrepl_split_prot(m.prot);
-	page = nid == NUMA_NO_NODE || test_bit(index, set->dead) ?
-		NULL : ktrepl_set_copy(set, nid, index);
+	page = nid == NUMA_NO_NODE || test_bit(index, region->stale) ?
+		NULL : ktrepl_region_replica(region, nid, index);
 	if (w.size > m.size || pgprot_val(w.prot) != pgprot_val(m.prot) ||
 	    w.pfn != (page ? page_to_pfn(page) : m.pfn))
 		return false;
@@ -83,7 +83,7 @@ static bool ktrepl_leaf_ok(pgd_t *root, const struct ktrepl_set *set, int nid,
 	return true;
 }
 
-/* The node whose leaves a root has; NUMA_NO_NODE: the master's. */
+/* The node whose leaves a root has; NUMA_NO_NODE: the primary's. */
 static int ktrepl_root_nid(pgd_t *root)
 {
 	unsigned long text = (unsigned long)ktrepl_info->marker;
@@ -98,9 +98,9 @@ static int ktrepl_root_nid(pgd_t *root)
 }
 
 /* Runs on the CPU, from an IPI. */
-static void ktrepl_where_marks_cpu(void *data)
+static void ktrepl_locality_marks_cpu(void *data)
 {
-	struct ktrepl_where_marks *marks = data;
+	struct ktrepl_locality_marks *marks = data;
 
 	marks->text = arch_ktrepl_marker();
 	marks->rodata = READ_ONCE(ktrepl_marker_rodata);
@@ -108,34 +108,34 @@ static void ktrepl_where_marks_cpu(void *data)
 }
 
 /* Likewise.  A user process may have moved here meanwhile, with its root. */
-static void ktrepl_where_walk_cpu(void *data)
+static void ktrepl_locality_walk_cpu(void *data)
 {
-	struct ktrepl_where_walk *walk = data;
+	struct ktrepl_locality_walk *walk = data;
 	pgd_t *root = arch_ktrepl_cpu_root();
 	int nid = ktrepl_root_nid(root), left = KTREPL_WHERE_STEP;
 
 	walk->ok = true;
-	while (left-- && walk->ok && walk->addr < walk->set->end)
-		walk->ok = ktrepl_leaf_ok(root, walk->set, nid, &walk->addr);
+	while (left-- && walk->ok && walk->addr < walk->region->end)
+		walk->ok = ktrepl_leaf_ok(root, walk->region, nid, &walk->addr);
 }
 
 /*
  * Protections may be changing: what is wrong then is right a moment later.  An
- * area that is not gone stays mapped while ktrepl_exec_mutex is held, and copies
- * stay listed while ktrepl_mutex is.
+ * area that is not dying stays mapped while ktrepl_execmem_mutex is held, and
+ * replicas stay listed while ktrepl_mutex is.
  */
-static bool ktrepl_where_set(int cpu, const struct ktrepl_set *set)
+static bool ktrepl_locality_region(int cpu, const struct ktrepl_region *region)
 {
-	struct ktrepl_where_walk walk = { .set = set, .addr = set->start };
+	struct ktrepl_locality_walk walk = { .region = region, .addr = region->start };
 	int tries = 5, err;
 
-	while (walk.addr < set->end) {
+	while (walk.addr < region->end) {
 		walk.ok = true;
-		ktrepl_exec_lock();
-		err = set->gone ? -ENOENT :
-			smp_call_function_single(cpu, ktrepl_where_walk_cpu,
+		ktrepl_execmem_lock();
+		err = region->dying ? -ENOENT :
+			smp_call_function_single(cpu, ktrepl_locality_walk_cpu,
 						 &walk, true);
-		ktrepl_exec_unlock();
+		ktrepl_execmem_unlock();
 		if (err)
 			break;
 		if (walk.ok)
@@ -147,36 +147,36 @@ static bool ktrepl_where_set(int cpu, const struct ktrepl_set *set)
 	return true;
 }
 
-static bool ktrepl_where_walk(int cpu)
+static bool ktrepl_locality_walk(int cpu)
 {
-	struct ktrepl_set *set, *exec;
+	struct ktrepl_region *region, *execmem;
 	bool ok = true;
 
-	list_for_each_entry(set, &ktrepl_sets, list)
-		if (set->mapped)
-			ok &= ktrepl_where_set(cpu, set);
-	ktrepl_for_each_exec(exec)
-		ok &= ktrepl_where_set(cpu, exec);
+	list_for_each_entry(region, &ktrepl_regions, list)
+		if (region->mapped)
+			ok &= ktrepl_locality_region(cpu, region);
+	ktrepl_for_each_execmem(execmem)
+		ok &= ktrepl_locality_region(cpu, execmem);
 	return ok;
 }
 
-/* Writes a different mark into the master and each copy, one by one. */
+/* Writes a different mark into the primary and each replica, one by one. */
 static void ktrepl_mark(unsigned long addr, u32 (*code)(u32 val))
 {
-	struct ktrepl_set *set = ktrepl_set_find(addr);
-	struct page *copy;
+	struct ktrepl_region *region = ktrepl_region_find(addr);
+	struct page *replica;
 	u32 mark;
 	int nid;
 
 	mark = code(KTREPL_MARK_MASTER);
-	arch_ktrepl_write(ktrepl_master_page(addr), offset_in_page(addr),
+	arch_ktrepl_write(ktrepl_primary_page(addr), offset_in_page(addr),
 			  &mark, sizeof(mark));
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		copy = ktrepl_set_copy(set, nid, ktrepl_set_index(set, addr));
-		if (!copy)
+		replica = ktrepl_region_replica(region, nid, ktrepl_region_index(region, addr));
+		if (!replica)
 			continue;
 		mark = code(KTREPL_MARK_NODE(nid));
-		arch_ktrepl_write(copy, offset_in_page(addr), &mark,
+		arch_ktrepl_write(replica, offset_in_page(addr), &mark,
 				  sizeof(mark));
 	}
 }
@@ -186,20 +186,20 @@ static u32 ktrepl_mark_plain(u32 val)
 	return val;
 }
 
-/* One ordinary poke; then all copies hold what the master holds? */
+/* One ordinary poke; then all replicas hold what the primary holds? */
 static bool ktrepl_heal(unsigned long addr, u32 val)
 {
-	struct ktrepl_set *set = ktrepl_set_find(addr);
+	struct ktrepl_region *region = ktrepl_region_find(addr);
 	unsigned int off = offset_in_page(addr);
-	struct page *copy;
+	struct page *replica;
 	bool same = true;
 	int nid;
 
 	arch_ktrepl_poke((void *)addr, &val, sizeof(val));
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		copy = ktrepl_set_copy(set, nid, ktrepl_set_index(set, addr));
-		if (copy)
-			same &= !memcmp(page_address(copy) + off, &val,
+		replica = ktrepl_region_replica(region, nid, ktrepl_region_index(region, addr));
+		if (replica)
+			same &= !memcmp(page_address(replica) + off, &val,
 					sizeof(val));
 	}
 	return same;
@@ -208,13 +208,13 @@ static bool ktrepl_heal(unsigned long addr, u32 val)
 static int ktrepl_mark_nid(u32 mark, unsigned long addr)
 {
 	if (mark == KTREPL_MARK_MASTER)
-		return page_to_nid(ktrepl_master_page(addr));
+		return page_to_nid(ktrepl_primary_page(addr));
 	return mark - KTREPL_MARK_NODE(0);
 }
 
-/* Copies differ for the time of one IPI only: then others may patch text. */
-static int ktrepl_where_marks(int cpu, struct ktrepl_where_marks *marks,
-			      bool *healed)
+/* Replicas differ for the time of one IPI only: then others may patch text. */
+static int ktrepl_locality_marks(int cpu, struct ktrepl_locality_marks *marks,
+				 bool *healed)
 {
 	unsigned long text = (unsigned long)ktrepl_info->marker;
 	unsigned long rodata = (unsigned long)&ktrepl_marker_rodata;
@@ -226,7 +226,7 @@ static int ktrepl_where_marks(int cpu, struct ktrepl_where_marks *marks,
 	ktrepl_mark(text, arch_ktrepl_marker_code);
 	ktrepl_mark(rodata, ktrepl_mark_plain);
 	arch_ktrepl_sync();
-	err = smp_call_function_single(cpu, ktrepl_where_marks_cpu, marks,
+	err = smp_call_function_single(cpu, ktrepl_locality_marks_cpu, marks,
 				       true);
 	*healed &= ktrepl_heal(text, code);
 	*healed &= ktrepl_heal(rodata, 0);
@@ -236,34 +236,34 @@ static int ktrepl_where_marks(int cpu, struct ktrepl_where_marks *marks,
 }
 
 /**
- * ktrepl_where_show - prove for each CPU which node it executes from
+ * ktrepl_locality_show - prove for each CPU which node it executes from
  * @m: where to write
  *
  * Context: Process context, cpus_read_lock and ktrepl_mutex held; takes
  * text_mutex for one CPU after the other.
  */
-void ktrepl_where_show(struct seq_file *m)
+void ktrepl_locality_show(struct seq_file *m)
 {
 	unsigned long text = (unsigned long)ktrepl_info->marker;
 	unsigned long rodata = (unsigned long)&ktrepl_marker_rodata;
-	struct ktrepl_where_marks marks;
+	struct ktrepl_locality_marks marks;
 	bool healed = true;
 	int cpu;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	if (!text || !ktrepl_set_find(text) || !ktrepl_set_find(rodata))
+	if (!text || !ktrepl_region_find(text) || !ktrepl_region_find(rodata))
 		return;
 
 	for_each_online_cpu(cpu) {
-		if (ktrepl_where_marks(cpu, &marks, &healed))
+		if (ktrepl_locality_marks(cpu, &marks, &healed))
 			continue;
 		seq_printf(m, "cpu %d node %d expect %d text %d rodata %d root %d walk %s\n",
 			   cpu, ktrepl_cpu_node(cpu),
 			   ktrepl_node_now(ktrepl_cpu_node(cpu)),
 			   ktrepl_mark_nid(marks.text, text),
 			   ktrepl_mark_nid(marks.rodata, rodata), marks.root,
-			   ktrepl_where_walk(cpu) ? "ok" : "bad");
+			   ktrepl_locality_walk(cpu) ? "ok" : "bad");
 	}
 	seq_printf(m, "healed %s\n", healed ? "yes" : "no");
 }

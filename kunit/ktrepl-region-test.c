@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The registry of sets, and their copies.
+ * The registry of regions, and their replicas.
  */
 
 #include <linux/mm.h>
@@ -11,40 +11,40 @@
 #define START	0x10000UL
 #define END	(START + 4 * PAGE_SIZE)
 
-static struct ktrepl_set *ktrepl_test_register(unsigned long start,
-					       unsigned long end)
+static struct ktrepl_region *ktrepl_test_register(unsigned long start,
+						  unsigned long end)
 {
-	struct ktrepl_set *set;
+	struct ktrepl_region *region;
 
 	mutex_lock(&ktrepl_mutex);
-	set = ktrepl_set_register("test", KTREPL_RODATA, start, end);
+	region = ktrepl_region_register("test", KTREPL_RODATA, start, end);
 	mutex_unlock(&ktrepl_mutex);
-	return set;
+	return region;
 }
 
-static void ktrepl_test_unregister(struct ktrepl_set *set)
+static void ktrepl_test_unregister(struct ktrepl_region *region)
 {
 	mutex_lock(&ktrepl_mutex);
-	ktrepl_set_unregister(set);
+	ktrepl_region_unregister(region);
 	mutex_unlock(&ktrepl_mutex);
 }
 
-static void ktrepl_set_lookup(struct kunit *test)
+static void ktrepl_region_lookup(struct kunit *test)
 {
-	struct ktrepl_set *set = ktrepl_test_register(START, END);
+	struct ktrepl_region *region = ktrepl_test_register(START, END);
 
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, set);
-	KUNIT_EXPECT_NULL(test, ktrepl_set_find(START - 1));
-	KUNIT_EXPECT_PTR_EQ(test, ktrepl_set_find(START), set);
-	KUNIT_EXPECT_PTR_EQ(test, ktrepl_set_find(END - 1), set);
-	KUNIT_EXPECT_NULL(test, ktrepl_set_find(END));
-	KUNIT_EXPECT_EQ(test, ktrepl_set_pages(set), 4);
-	KUNIT_EXPECT_EQ(test, ktrepl_set_index(set, END - 1), 3);
-	ktrepl_test_unregister(set);
-	KUNIT_EXPECT_NULL(test, ktrepl_set_find(START));
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, region);
+	KUNIT_EXPECT_NULL(test, ktrepl_region_find(START - 1));
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_region_find(START), region);
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_region_find(END - 1), region);
+	KUNIT_EXPECT_NULL(test, ktrepl_region_find(END));
+	KUNIT_EXPECT_EQ(test, ktrepl_region_pages(region), 4);
+	KUNIT_EXPECT_EQ(test, ktrepl_region_index(region, END - 1), 3);
+	ktrepl_test_unregister(region);
+	KUNIT_EXPECT_NULL(test, ktrepl_region_find(START));
 }
 
-static void ktrepl_set_bad_range(struct kunit *test)
+static void ktrepl_region_bad_range(struct kunit *test)
 {
 	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(START, START),
 			    ERR_PTR(-EINVAL));
@@ -54,14 +54,14 @@ static void ktrepl_set_bad_range(struct kunit *test)
 			    ERR_PTR(-EINVAL));
 	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(START, END - 1),
 			    ERR_PTR(-EINVAL));
-	KUNIT_EXPECT_NULL(test, ktrepl_set_find(START));
+	KUNIT_EXPECT_NULL(test, ktrepl_region_find(START));
 }
 
-static void ktrepl_set_overlap(struct kunit *test)
+static void ktrepl_region_overlap(struct kunit *test)
 {
-	struct ktrepl_set *set = ktrepl_test_register(START, END), *next;
+	struct ktrepl_region *region = ktrepl_test_register(START, END), *next;
 
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, set);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, region);
 	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(START, END),
 			    ERR_PTR(-EEXIST));
 	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(START - PAGE_SIZE,
@@ -74,45 +74,47 @@ static void ktrepl_set_overlap(struct kunit *test)
 	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, next);
 	if (!IS_ERR(next))
 		ktrepl_test_unregister(next);
-	ktrepl_test_unregister(set);
+	ktrepl_test_unregister(region);
 }
 
-/* Each node but the master's gets a copy of its own, equal to the master. */
-static void ktrepl_set_copies(struct kunit *test)
+/*
+ * Each node but the primary's gets a replica of its own, equal to the primary.
+ */
+static void ktrepl_region_replicas(struct kunit *test)
 {
-	struct ktrepl_test_set t = { };
-	int nid, i, copies = 0;
+	struct ktrepl_test_region t = { };
+	int nid, i, replicas = 0;
 	long before, copied, dropped;
-	struct page *copy;
+	struct page *replica;
 
 	ktrepl_test_on(test);
 	/* Root tables come and go with processes. */
 	before = ktrepl_test_bytes() - ktrepl_test_stat(KTREPL_STAT_PGTBL);
 	copied = ktrepl_test_stat(KTREPL_STAT_COPY);
 	dropped = ktrepl_test_stat(KTREPL_STAT_DROP);
-	ktrepl_test_set_make(test, &t);
+	ktrepl_test_region_make(test, &t);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		for (i = 0; i < KTREPL_TEST_PAGES; i++) {
-			copy = ktrepl_set_copy(t.set, nid, i);
-			if (!copy)
+			replica = ktrepl_region_replica(t.region, nid, i);
+			if (!replica)
 				continue;
-			copies++;
-			KUNIT_EXPECT_MEMEQ(test, page_address(copy),
+			replicas++;
+			KUNIT_EXPECT_MEMEQ(test, page_address(replica),
 					   t.mem + i * PAGE_SIZE, PAGE_SIZE);
 			if (!ktrepl_info->fake_nodes)
-				KUNIT_EXPECT_EQ(test, page_to_nid(copy), nid);
+				KUNIT_EXPECT_EQ(test, page_to_nid(replica), nid);
 		}
 	}
-	KUNIT_EXPECT_GE(test, copies, KTREPL_TEST_PAGES);
-	KUNIT_EXPECT_EQ(test, copies % KTREPL_TEST_PAGES, 0);
+	KUNIT_EXPECT_GE(test, replicas, KTREPL_TEST_PAGES);
+	KUNIT_EXPECT_EQ(test, replicas % KTREPL_TEST_PAGES, 0);
 	nid = ktrepl_page_node(vmalloc_to_page(t.mem));
-	KUNIT_EXPECT_NULL(test, ktrepl_set_copy(t.set, nid, 0));
+	KUNIT_EXPECT_NULL(test, ktrepl_region_replica(t.region, nid, 0));
 	/* Of modules others may be copied meanwhile. */
 	KUNIT_EXPECT_GE(test, ktrepl_test_stat(KTREPL_STAT_COPY),
-			copied + copies);
-	ktrepl_test_set_drop(&t);
+			copied + replicas);
+	ktrepl_test_region_drop(&t);
 	KUNIT_EXPECT_GE(test, ktrepl_test_stat(KTREPL_STAT_DROP),
-			dropped + copies);
+			dropped + replicas);
 	/* Back in the arena at least. */
 	ktrepl_disable();
 	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
@@ -121,11 +123,11 @@ static void ktrepl_set_copies(struct kunit *test)
 			ktrepl_test_stat(KTREPL_STAT_PGTBL), before);
 }
 
-/* Shortage: counted, and the master is used. */
-static void ktrepl_set_shortage(struct kunit *test)
+/* Shortage: counted, and the primary is used. */
+static void ktrepl_region_shortage(struct kunit *test)
 {
 	unsigned long max = ktrepl_param_mem_max;
-	struct ktrepl_test_set t = { };
+	struct ktrepl_test_region t = { };
 	unsigned long missing = 0;
 	long failures = 0;
 	int nid;
@@ -137,7 +139,7 @@ static void ktrepl_set_shortage(struct kunit *test)
 		if (ktrepl_nodes[nid])
 			failures -= atomic_long_read(&ktrepl_nodes[nid]->stat
 						     [KTREPL_STAT_PAGE_FAIL]);
-	ktrepl_test_set_make(test, &t);
+	ktrepl_test_region_make(test, &t);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		if (ktrepl_nodes[nid])
 			failures += atomic_long_read(&ktrepl_nodes[nid]->stat
@@ -145,18 +147,18 @@ static void ktrepl_set_shortage(struct kunit *test)
 	mutex_lock(&ktrepl_mutex);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		if (ktrepl_nodes[nid])
-			missing = max(missing, ktrepl_set_missing(t.set, nid));
+			missing = max(missing, ktrepl_region_missing(t.region, nid));
 	mutex_unlock(&ktrepl_mutex);
-	KUNIT_EXPECT_EQ(test, ktrepl_test_copies(t.set, 0), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(t.region, 0), 0);
 	KUNIT_EXPECT_GE(test, failures, 1);
 	KUNIT_EXPECT_EQ(test, missing, KTREPL_TEST_PAGES);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
-	ktrepl_test_set_drop(&t);
+	ktrepl_test_region_drop(&t);
 	WRITE_ONCE(ktrepl_param_mem_max, max);
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 }
 
-static struct ktrepl_node *ktrepl_set_any_node(void)
+static struct ktrepl_node *ktrepl_region_any_node(void)
 {
 	int nid = 0;
 
@@ -166,17 +168,17 @@ static struct ktrepl_node *ktrepl_set_any_node(void)
 }
 
 /* What is refused is not charged, and what is given back can be had again. */
-static void ktrepl_set_charge(struct kunit *test)
+static void ktrepl_region_charge(struct kunit *test)
 {
 	unsigned long max = ktrepl_param_mem_max;
-	const enum ktrepl_stat stat = KTREPL_STAT_SPARE;
+	const enum ktrepl_stat stat = KTREPL_STAT_FREE;
 	struct ktrepl_node *node;
 	bool more, one;
 	int i;
 
 	ktrepl_test_on(test);
 	ktrepl_disable();
-	node = ktrepl_set_any_node();
+	node = ktrepl_region_any_node();
 	WRITE_ONCE(ktrepl_param_mem_max, PAGE_SIZE);
 	for (i = 0; i < 3; i++) {
 		more = ktrepl_charge(node, stat, 2 * PAGE_SIZE);
@@ -190,8 +192,8 @@ static void ktrepl_set_charge(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 }
 
-/* Of what copies have given back, a node keeps one chunk. */
-static void ktrepl_set_chunks(struct kunit *test)
+/* Of what replicas have given back, a node keeps one chunk. */
+static void ktrepl_region_chunks(struct kunit *test)
 {
 	const enum ktrepl_stat stat = KTREPL_STAT_RESIDENT;
 	struct ktrepl_node *node;
@@ -201,7 +203,7 @@ static void ktrepl_set_chunks(struct kunit *test)
 	ktrepl_test_on(test);
 	ktrepl_disable();
 	mutex_lock(&ktrepl_mutex);
-	node = ktrepl_set_any_node();
+	node = ktrepl_region_any_node();
 	for (i = 0; i < ARRAY_SIZE(page); i++) {
 		page[i] = ktrepl_alloc(node, stat, SZ_2M);
 		nr += !!page[i];
@@ -218,21 +220,21 @@ static void ktrepl_set_chunks(struct kunit *test)
 		kunit_skip(test, "no memory in pieces of 2 MiB");
 }
 
-static struct kunit_case ktrepl_set_cases[] = {
-	KUNIT_CASE(ktrepl_set_lookup),
-	KUNIT_CASE(ktrepl_set_bad_range),
-	KUNIT_CASE(ktrepl_set_overlap),
-	KUNIT_CASE(ktrepl_set_copies),
-	KUNIT_CASE(ktrepl_set_shortage),
-	KUNIT_CASE(ktrepl_set_charge),
-	KUNIT_CASE(ktrepl_set_chunks),
+static struct kunit_case ktrepl_region_cases[] = {
+	KUNIT_CASE(ktrepl_region_lookup),
+	KUNIT_CASE(ktrepl_region_bad_range),
+	KUNIT_CASE(ktrepl_region_overlap),
+	KUNIT_CASE(ktrepl_region_replicas),
+	KUNIT_CASE(ktrepl_region_shortage),
+	KUNIT_CASE(ktrepl_region_charge),
+	KUNIT_CASE(ktrepl_region_chunks),
 	{ }
 };
 
-static struct kunit_suite ktrepl_set_suite = {
-	.name = "ktrepl_set",
+static struct kunit_suite ktrepl_region_suite = {
+	.name = "ktrepl_region",
 	.suite_init = ktrepl_suite_rerun,
-	.test_cases = ktrepl_set_cases,
+	.test_cases = ktrepl_region_cases,
 };
 
-kunit_test_suite(ktrepl_set_suite);
+kunit_test_suite(ktrepl_region_suite);
