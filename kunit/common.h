@@ -154,6 +154,14 @@ static inline void ktrepl_test_region_drop(struct ktrepl_test_region *t)
 	vfree(t->mem);
 }
 
+/* Writes one site, on all nodes or nowhere. */
+static inline int ktrepl_test_poke(void *addr, const void *new, size_t len)
+{
+	struct ktrepl_poke_site site = { .addr = addr, .new = new, .len = len };
+
+	return ktrepl_poke_sites(&site, 1, NULL);
+}
+
 /* How many replicas there are of a page. */
 static inline int ktrepl_test_replicas(struct ktrepl_region *region, unsigned long i)
 {

@@ -239,8 +239,8 @@ static void ktrepl_heal_poke(struct kunit *test)
 			ktrepl_heal_flush();
 		KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 		KUNIT_EXPECT_TRUE(test, ktrepl_is_on());
-		KUNIT_EXPECT_EQ(test, ktrepl_poke(ktrepl_info->marker, &old,
-						  sizeof(old)), 0);
+		KUNIT_EXPECT_EQ(test, ktrepl_test_poke(ktrepl_info->marker, &old,
+						       sizeof(old)), 0);
 	}
 	ktrepl_heal_expect_whole(test);
 }
@@ -290,8 +290,8 @@ static void ktrepl_heal_primary(struct kunit *test)
 	res = ktrepl_test_verify(false);
 	KUNIT_EXPECT_EQ(test, res.different, replicas > 1 ? replicas : 0);
 	KUNIT_EXPECT_TRUE(test, ktrepl_is_on());
-	KUNIT_EXPECT_EQ(test, ktrepl_poke(ktrepl_info->marker, &old,
-					  sizeof(old)), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_poke(ktrepl_info->marker, &old,
+					       sizeof(old)), 0);
 	ktrepl_heal_expect_whole(test);
 }
 

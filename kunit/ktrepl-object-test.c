@@ -7,24 +7,33 @@
 
 #include "common.h"
 
-static const char ktrepl_init_data[] = "the quick brown fox";
+struct ktrepl_text {
+	char bytes[20];
+};
+
+static const struct ktrepl_text ktrepl_init_data = { "the quick brown fox" };
 
 #define SIZE	sizeof(ktrepl_init_data)
 
 static int ktrepl_object_init(struct kunit *test)
 {
-	struct ktrepl_object *obj;
+	struct ktrepl_text __replicated *obj;
 
 	ktrepl_test_on(test);
-	obj = ktrepl_object_alloc("test", ktrepl_init_data, SIZE);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, obj);
-	test->priv = obj;
+	obj = alloc_replicated(struct ktrepl_text, "test", &ktrepl_init_data);
+	KUNIT_ASSERT_FALSE(test, IS_ERR((void __force *)obj));
+	test->priv = (void __force *)obj;
 	return 0;
+}
+
+static struct ktrepl_text __replicated *ktrepl_object_of(struct kunit *test)
+{
+	return (struct ktrepl_text __replicated __force *)test->priv;
 }
 
 static void ktrepl_object_exit(struct kunit *test)
 {
-	ktrepl_object_free(test->priv);
+	free_replicated(ktrepl_object_of(test));
 }
 
 /*
@@ -32,14 +41,15 @@ static void ktrepl_object_exit(struct kunit *test)
  */
 static int ktrepl_expect_object(struct kunit *test, const void *data)
 {
-	struct ktrepl_object *obj = test->priv;
+	const struct ktrepl_object *obj = test->priv;
 	const void *primary;
 	int nid, own = 0;
 
 	rcu_read_lock();
 	primary = ktrepl_object_replica(obj, NUMA_NO_NODE);
 	KUNIT_EXPECT_MEMEQ(test, primary, data, SIZE);
-	KUNIT_EXPECT_MEMEQ(test, ktrepl_object_read(obj), data, SIZE);
+	KUNIT_EXPECT_MEMEQ(test, replicated_deref(ktrepl_object_of(test))->bytes,
+			   (const char *)data, SIZE);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		KUNIT_EXPECT_MEMEQ(test, ktrepl_object_replica(obj, nid), data,
 				   SIZE);
@@ -49,53 +59,93 @@ static int ktrepl_expect_object(struct kunit *test, const void *data)
 	return own;
 }
 
+static int ktrepl_object_shout(void *new, void *arg)
+{
+	struct ktrepl_text *text = new;
+
+	memcpy(text->bytes, arg, strlen(arg));
+	return text->bytes[0] == '!' ? -ERANGE : 0;
+}
+
 static void ktrepl_object_contents(struct kunit *test)
 {
-	char data[SIZE];
+	struct ktrepl_text data = ktrepl_init_data;
 
-	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, ktrepl_init_data), 2);
-	memcpy(data, ktrepl_init_data, SIZE);
-	memcpy(data + 4, "QUICK", 5);
-	KUNIT_EXPECT_EQ(test, ktrepl_object_write(test->priv, 4, "QUICK", 5), 0);
-	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, data), 2);
+	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, &ktrepl_init_data), 2);
+	memcpy(data.bytes, "THE QUICK", 9);
+	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_object_of(test),
+						ktrepl_object_shout,
+						"THE QUICK"), 0);
+	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, &data), 2);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 }
 
-static void ktrepl_object_bounds(struct kunit *test)
+/* An update that fails changes nothing. */
+static void ktrepl_object_refused(struct kunit *test)
 {
-	struct ktrepl_object *obj = test->priv;
-
-	KUNIT_EXPECT_EQ(test, ktrepl_object_write(obj, 0, "x", SIZE + 1),
-			-EINVAL);
-	KUNIT_EXPECT_EQ(test, ktrepl_object_write(obj, SIZE, "x", 1), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ktrepl_object_write(obj, SIZE_MAX, "x", 2),
-			-EINVAL);
-	KUNIT_EXPECT_EQ(test, ktrepl_object_write(obj, SIZE, "x", 0), 0);
+	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_object_of(test),
+						ktrepl_object_shout, "!"),
+			-ERANGE);
+	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, &ktrepl_init_data), 2);
 	KUNIT_EXPECT_PTR_EQ(test, ktrepl_object_alloc("test", NULL, 0),
 			    ERR_PTR(-EINVAL));
 	ktrepl_object_free(NULL);
 	ktrepl_object_free(ERR_PTR(-ENOMEM));
-	ktrepl_expect_object(test, ktrepl_init_data);
+}
+
+DEFINE_REPLICATED(struct ktrepl_text, ktrepl_defined) = { "jumps over" };
+
+/* One that is defined reads before it is registered, and after. */
+static void ktrepl_object_defined(struct kunit *test)
+{
+	const struct ktrepl_object *obj = __replicated_object(ktrepl_defined);
+	long bytes = ktrepl_test_stat(KTREPL_STAT_OBJECT);
+	int nid, own = 0;
+
+	rcu_read_lock();
+	KUNIT_EXPECT_STREQ(test, replicated_deref(ktrepl_defined)->bytes,
+			   "jumps over");
+	rcu_read_unlock();
+	KUNIT_EXPECT_EQ(test, replicated_register(ktrepl_defined), 0);
+	KUNIT_EXPECT_GT(test, ktrepl_test_stat(KTREPL_STAT_OBJECT), bytes);
+	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_defined,
+						ktrepl_object_shout, "JUMPS"), 0);
+	rcu_read_lock();
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		KUNIT_EXPECT_STREQ(test, (const char *)ktrepl_object_replica(obj, nid),
+				   "JUMPS over");
+		own += ktrepl_object_replica(obj, nid) !=
+		       ktrepl_object_replica(obj, NUMA_NO_NODE);
+	}
+	rcu_read_unlock();
+	KUNIT_EXPECT_GE(test, own, 2);
+	replicated_unregister(ktrepl_defined);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_OBJECT), bytes);
+	rcu_read_lock();
+	KUNIT_EXPECT_STREQ(test, replicated_deref(ktrepl_defined)->bytes,
+			   "jumps over");
+	rcu_read_unlock();
 }
 
 static void ktrepl_object_switch(struct kunit *test)
 {
 	ktrepl_disable();
-	KUNIT_EXPECT_EQ(test, ktrepl_expect_object(test, ktrepl_init_data), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_expect_object(test, &ktrepl_init_data), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
-	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, ktrepl_init_data), 2);
+	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, &ktrepl_init_data), 2);
 }
 
 /* Without memory for new copies all nodes read the new primary. */
 static void ktrepl_object_shortage(struct kunit *test)
 {
 	unsigned long max = ktrepl_param_mem_max;
-	char data[SIZE] = "THE";
+	struct ktrepl_text data = ktrepl_init_data;
 
-	memcpy(data + 3, ktrepl_init_data + 3, SIZE - 3);
+	memcpy(data.bytes, "THE", 3);
 	WRITE_ONCE(ktrepl_param_mem_max, 1);
-	KUNIT_EXPECT_EQ(test, ktrepl_object_write(test->priv, 0, "THE", 3), 0);
-	KUNIT_EXPECT_EQ(test, ktrepl_expect_object(test, data), 0);
+	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_object_of(test),
+						ktrepl_object_shout, "THE"), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_expect_object(test, &data), 0);
 	WRITE_ONCE(ktrepl_param_mem_max, max);
 }
 
@@ -120,7 +170,8 @@ static void ktrepl_object_corrupt(struct kunit *test)
 
 static struct kunit_case ktrepl_object_cases[] = {
 	KUNIT_CASE(ktrepl_object_contents),
-	KUNIT_CASE(ktrepl_object_bounds),
+	KUNIT_CASE(ktrepl_object_refused),
+	KUNIT_CASE(ktrepl_object_defined),
 	KUNIT_CASE(ktrepl_object_switch),
 	KUNIT_CASE(ktrepl_object_shortage),
 	KUNIT_CASE(ktrepl_object_corrupt),

@@ -44,8 +44,8 @@ static void ktrepl_poke_ranges(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, src);
 	for (i = 0; i < ARRAY_SIZE(ktrepl_pokes); i++) {
 		memset(src, 0xa0 + i, 4 * PAGE_SIZE);
-		KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem + ktrepl_pokes[i].off,
-						  src, ktrepl_pokes[i].len), 0);
+		KUNIT_EXPECT_EQ(test, ktrepl_test_poke(t->mem + ktrepl_pokes[i].off,
+						       src, ktrepl_pokes[i].len), 0);
 		KUNIT_EXPECT_MEMEQ(test, t->mem + ktrepl_pokes[i].off, src,
 				   ktrepl_pokes[i].len);
 		res = ktrepl_test_verify(false);
@@ -60,10 +60,10 @@ static void ktrepl_poke_bad(struct kunit *test)
 	struct ktrepl_test_region *t = test->priv;
 	u8 old = t->mem[4 * PAGE_SIZE - 1], new[8] = { old + 1 };
 
-	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem, new, 0), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ktrepl_poke((void *)-4L, new, 8), -EINVAL);
-	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem - 1, new, 1), -EFAULT);
-	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem + 4 * PAGE_SIZE - 1, new, 2),
+	KUNIT_EXPECT_EQ(test, ktrepl_test_poke(t->mem, new, 0), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_poke((void *)-4L, new, 8), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_poke(t->mem - 1, new, 1), -EFAULT);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_poke(t->mem + 4 * PAGE_SIZE - 1, new, 2),
 			-EFAULT);
 	KUNIT_EXPECT_EQ(test, t->mem[4 * PAGE_SIZE - 1], old);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
@@ -113,7 +113,7 @@ static void ktrepl_poke_counted(struct kunit *test)
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		before[nid] = ktrepl_test_count(nid, KTREPL_STAT_POKE);
-	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem, &new, 4), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_poke(t->mem, &new, 4), 0);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		/* Others may poke the image meanwhile. */
 		if (ktrepl_region_replica(t->region, nid, 0))
@@ -138,7 +138,7 @@ static void ktrepl_poke_half(struct kunit *test)
 			t->region->replica[nid][1] = NULL;
 	}
 	KUNIT_ASSERT_NOT_NULL(test, lost);
-	KUNIT_EXPECT_EQ(test, ktrepl_poke(t->mem + PAGE_SIZE - 2, &new, 4), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_poke(t->mem + PAGE_SIZE - 2, &new, 4), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 	KUNIT_EXPECT_MEMEQ(test, t->mem + PAGE_SIZE - 2, &new, 4);
 	t->region->replica[nid - 1][1] = lost;

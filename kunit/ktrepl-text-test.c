@@ -187,9 +187,9 @@ static void ktrepl_text_poke(struct kunit *test)
 	u32 *marker = ktrepl_info->marker, old = *marker;
 	u32 new = arch_ktrepl_marker_code(77);
 
-	KUNIT_EXPECT_EQ(test, ktrepl_poke(marker, &new, sizeof(new)), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_poke(marker, &new, sizeof(new)), 0);
 	ktrepl_expect_equal(test);
-	KUNIT_EXPECT_EQ(test, ktrepl_poke(marker, &old, sizeof(old)), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_poke(marker, &old, sizeof(old)), 0);
 	ktrepl_expect_equal(test);
 }
 

@@ -17,7 +17,7 @@
 
 #include <linux/arm_sdei.h>
 #include <linux/cpu_pm.h>
-#include <linux/ktrepl.h>
+#include <linux/ktrepl_mm.h>
 #include <linux/ktrepl_arch.h>
 #include <linux/memory.h>
 #include <linux/mm.h>

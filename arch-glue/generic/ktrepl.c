@@ -30,7 +30,9 @@ static const struct kernel_param_ops fake_nodes_ops = {
 module_param_cb(fake_nodes, &fake_nodes_ops, &fake_nodes, 0444);
 MODULE_PARM_DESC(fake_nodes, "number of pretended nodes, up to 8");
 
-static struct ktrepl_arch_info ktrepl_generic_info;
+static struct ktrepl_arch_info ktrepl_generic_info = {
+	.text_mutex = true,
+};
 
 const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 {

@@ -11,7 +11,7 @@
 #define pr_fmt(fmt) "ktrepl: " fmt
 
 #include <linux/efi.h>
-#include <linux/ktrepl.h>
+#include <linux/ktrepl_mm.h>
 #include <linux/ktrepl_arch.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
@@ -79,6 +79,7 @@ static const char *ktrepl_refuse(void)
 static struct ktrepl_arch_info ktrepl_x86_info = {
 	.nr_ranges = 2,
 	.keep_leaves = true,
+	.text_mutex = true,
 };
 
 const struct ktrepl_arch_info *arch_ktrepl_setup(void)

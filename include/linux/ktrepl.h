@@ -1,336 +1,483 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * NUMA kernel text replication: the interface for the rest of the kernel.
+ * NUMA kernel text replication: for those who ask what a node executes, and for
+ * owners of tables that are to be read locally on every node.
  *
  * ktrepl keeps a replica of kernel text and read-only data on every NUMA node,
  * mapped at the same virtual address through per-node page tables, and keeps
  * every replica patched.  See Documentation/core-api/ktrepl.rst.
  *
- * Code that patches text through the architecture's own primitives
- * (text_poke() and friends) needs nothing from here: the primitive itself
- * walks the replicas.  Everything is a no-op with CONFIG_KTREPL=n, and a
- * patched-out branch while replication is off.
+ * Patchers of text include linux/ktrepl_poke.h, memory management includes
+ * linux/ktrepl_mm.h, and an architecture's glue includes linux/ktrepl_arch.h.
+ *
+ * All functions have an answer in every state: off and refused are like a
+ * machine that has no replicas, and so is a kernel without CONFIG_KTREPL.
  */
 #ifndef _LINUX_KTREPL_H
 #define _LINUX_KTREPL_H
 
-#include <linux/execmem.h>
-#include <linux/jump_label.h>
-#include <linux/kconfig.h>
+#include <linux/compiler.h>
+#include <linux/err.h>
+#include <linux/mutex.h>
+#include <linux/numa.h>
+#include <linux/percpu-defs.h>
+#include <linux/rcupdate.h>
 #include <linux/types.h>
 
-#ifdef CONFIG_KTREPL_ROOTS
-#include <linux/mm_types.h>
-#include <asm/ktrepl.h>
-#endif
+struct notifier_block;
 
-struct ktrepl_object;
-struct ktrepl_region;
-struct mm_struct;
-struct page;
+/* A port without NUMA pretends up to 8 nodes. */
+#define KTREPL_MAX_NODES	(MAX_NUMNODES > 8 ? MAX_NUMNODES : 8)
 
 /**
- * struct ktrepl_poke_iter - iterates the replicas that one poke has to write
- * @pages: the targets to write now, several at a time; of each the second page
- *	   is used when the range crosses a page boundary
- * @nr:	   how many targets there are
- *
- * Filled by ktrepl_poke_first(), advanced by ktrepl_poke_next().  The rest is
- * private to lib/ktrepl.
+ * enum ktrepl_kind - what a region holds
+ * @KTREPL_TEXT:   instructions
+ * @KTREPL_RODATA: read-only data
  */
-struct ktrepl_poke_iter {
-	struct page *pages[CONFIG_KTREPL_POKE_BATCH][2];
-	unsigned int nr;
-#ifdef CONFIG_KTREPL
-	/* private: */
-	struct page *primary[2];
-	struct ktrepl_region *region[2];
-	unsigned long index[2];
-	unsigned int offset, len, span;
-	short nids[CONFIG_KTREPL_POKE_BATCH];
-	int nid;
-	unsigned int synced;
-	bool again;
-#endif
+enum ktrepl_kind {
+	KTREPL_TEXT,
+	KTREPL_RODATA,
 };
 
+/**
+ * struct ktrepl_place - what is replicated at an address
+ * @start:    first address of the region
+ * @end:      first address behind it
+ * @kind:     what the region holds
+ * @execmem:  memory of modules, BPF and probes; false: the kernel image
+ * @primary:  node of the primary's page
+ * @replicas: nodes with a replica of the page, for for_each_set_bit()
+ * @stale:    no node uses its replica, as the primary has been writable
+ */
+struct ktrepl_place {
+	unsigned long start;
+	unsigned long end;
+	enum ktrepl_kind kind;
+	bool execmem;
+	int primary;
+	DECLARE_BITMAP(replicas, KTREPL_MAX_NODES);
+	bool stale;
+};
+
+/**
+ * struct ktrepl_diff - a replica differs from the primary
+ * @addr:  first address that does
+ * @nid:   node of the replica
+ * @again: also after a poke has written it a second time
+ * @len:   number of bytes in the following
+ * @want:  what the primary holds
+ * @found: what the replica holds
+ */
+struct ktrepl_diff {
+	unsigned long addr;
+	int nid;
+	bool again;
+	unsigned int len;
+	u8 want[8];
+	u8 found[8];
+};
+
+/**
+ * enum ktrepl_event - what has happened to replication
+ * @KTREPL_SWITCHED_ON:  nodes use replicas from now on
+ * @KTREPL_SWITCHED_OFF: all nodes use the primary
+ * @KTREPL_NODE_GAINED:  CPUs use the replicas of a node
+ * @KTREPL_NODE_LOST:	 no CPU does any more
+ * @KTREPL_HEALED:	 a replica that differed is equal again
+ * @KTREPL_NOT_HEALED:	 a replica did not keep what was written, and is gone
+ */
+enum ktrepl_event {
+	KTREPL_SWITCHED_ON,
+	KTREPL_SWITCHED_OFF,
+	KTREPL_NODE_GAINED,
+	KTREPL_NODE_LOST,
+	KTREPL_HEALED,
+	KTREPL_NOT_HEALED,
+};
+
+/**
+ * struct ktrepl_event_data - where it has happened
+ * @nid:  the node, or NUMA_NO_NODE for a switch
+ * @addr: the address of the replica, for the last two events; else 0
+ */
+struct ktrepl_event_data {
+	int nid;
+	unsigned long addr;
+};
+
+/*
+ * A pointer to a replicated object is a handle.  sparse warns where it is
+ * dereferenced, other than through replicated_deref().
+ */
+#ifdef __CHECKER__
+#define __replicated	__attribute__((noderef, address_space(__replicated)))
+#else
+#define __replicated
+#endif
+
 #ifdef CONFIG_KTREPL
 
-DECLARE_STATIC_KEY_FALSE(ktrepl_key);
-
-/* Set before replication is on for the first time. */
-extern unsigned long ktrepl_lowest;
-
-void __ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr,
-			 size_t len);
-bool __ktrepl_poke_next(struct ktrepl_poke_iter *poke);
-void __ktrepl_sync_range(unsigned long start, unsigned long end);
-void __ktrepl_split_leaf(unsigned long addr);
-
 /**
- * ktrepl_poke_first - resolve every target of a poke
- * @poke:  iterator; @poke->pages[0] holds the primary's page(s) on entry, and
- *	   is the first target on return
- * @addr:  virtual address of the first byte that is about to be written
- * @len:   number of bytes, at most up to the end of the second page
+ * ktrepl_query - what is replicated at an address?
+ * @addr:  kernel address
+ * @place: on return of true, the answer
  *
- * Called by an architecture's patching primitive before its first store.  It
- * cannot fail: a page without a replica on some node is mapped there from the
- * primary, and writing the primary covers it.
- *
- * Context: Any, NMI and kgdb with all other CPUs stopped included.  The caller
- * holds text_mutex or arch_ktrepl_lock(), or is the only running CPU.
+ * Context: Any, NMI included.  Takes no lock and does not fault.  The answer
+ * may be out of date when it is returned, unless the caller holds text_mutex.
+ * Return: true if @addr lies in a region; false if not, while replication is
+ * refused, and without CONFIG_KTREPL.  While it is off a region has no
+ * replicas.
  */
-static __always_inline void
-ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr, size_t len)
-{
-	poke->nr = 1;
-	poke->region[0] = NULL;
-	poke->region[1] = NULL;
-	if (static_branch_unlikely(&ktrepl_key))
-		__ktrepl_poke_first(poke, addr, len);
-}
+bool ktrepl_query(const void *addr, struct ktrepl_place *place);
 
 /**
- * ktrepl_poke_next - step to the next replicas that a poke has to write
- * @poke: iterator; the caller has just written the @poke->nr targets
+ * ktrepl_read - read the bytes that the CPUs of a node execute, or read
+ * @nid: node; one without CPUs or replicas stands for the node that it uses
+ * @dst: where to write them
+ * @src: kernel address; anything may be there
+ * @len: number of bytes
  *
- * Compares what was just written with the primary.  Replicas that differ are
- * reported, and named once more, for the caller to write them again.
+ * Outside all regions, and while replication is off or refused, all nodes have
+ * the same bytes.
  *
- * Context: As for ktrepl_poke_first().
- * Return: true when there are targets to be written next, false when all
- * replicas have been written.
+ * Context: Any: NMI, and kgdb or a crash with other CPUs stopped.  Takes no
+ * lock and does not fault.  With other CPUs running, bytes that are being poked
+ * may be old or new.
+ * Return: 0; -EINVAL when there can be no node @nid or the range wraps; -EFAULT
+ * when nothing is mapped at @src, and some of @dst may have been written.
  */
-static __always_inline bool ktrepl_poke_next(struct ktrepl_poke_iter *poke)
-{
-	if (!poke->region[0] && !poke->region[1])
-		return false;
-	return __ktrepl_poke_next(poke);
-}
+int ktrepl_read(int nid, void *dst, const void *src, size_t len);
 
 /**
- * ktrepl_sync_range - the primary's entries for kernel addresses have changed
- * @start: first address
- * @end:   first address behind them
- *
- * Called after the stores to leaves, or to the table entries that replaced
- * them, and before the TLB flush that makes the change effective, so that a
- * node's leaf is never stricter nor looser than the primary's after the flush.
- * Addresses that no node maps privately are rejected by range.
- *
- * Context: Any but NMI.  Takes a raw spinlock with interrupts disabled.
- */
-static __always_inline void ktrepl_sync_range(unsigned long start,
-					      unsigned long end)
-{
-	if (IS_ENABLED(CONFIG_HAVE_ARCH_KTREPL) &&
-	    static_branch_unlikely(&ktrepl_key) && end > ktrepl_lowest)
-		__ktrepl_sync_range(start, end);
-}
-
-/**
- * ktrepl_split_leaf - the primary's large leaf is about to be split
- * @addr: an address that it covers
- *
- * Called before the store, and where the caller flushes TLBs after it.  When
- * this returns all nodes map the primary's leaf, and no CPU has another
- * translation of its addresses cached: during the split there are never two
- * sizes of leaves with two physical addresses.
- *
- * Context: Interrupts enabled; may hold spinlocks that flush_tlb_all() allows.
- */
-static __always_inline void ktrepl_split_leaf(unsigned long addr)
-{
-	if (IS_ENABLED(CONFIG_HAVE_ARCH_KTREPL) &&
-	    static_branch_unlikely(&ktrepl_key))
-		__ktrepl_split_leaf(addr);
-}
-
-/**
- * ktrepl_late_init - start ktrepl after the last boot-time page table editor
- *
- * Called once from kernel_init(), after mark_readonly() and pti_finalize().
- *
- * Context: Process context, may sleep.
- */
-void ktrepl_late_init(void);
-
-/**
- * ktrepl_poke - write bytes to the primary and to every replica
- * @addr: first address; kernel text or read-only data, or a registered region
- * @src:  bytes to write
+ * ktrepl_compare - do all nodes hold the same bytes?
+ * @addr: first address
  * @len:  number of bytes
+ * @diff: on return of 1, the first difference; or NULL
  *
- * For callers that are not tied to an architecture.  Writing over live
- * instructions needs the architecture's own protocol (text_poke_bp(),
- * aarch64_insn_patch_text()), which reaches every replica as well.
+ * What lies in no region is equal.
  *
- * Context: Process context, takes text_mutex.
- * Return: 0, -EINVAL when @len is 0 or the range wraps, -EFAULT when @addr is
- * not in a registered region.  Nothing is written on error.
+ * Context: Process context.  Takes text_mutex: no poke is seen half done.
+ * Return: 0 if so, 1 if not; -EINVAL when the range wraps.
  */
-int ktrepl_poke(void *addr, const void *src, size_t len);
+int ktrepl_compare(const void *addr, size_t len, struct ktrepl_diff *diff);
 
 /**
- * ktrepl_object_alloc - allocate a replicated read-mostly object
- * @name: what ktrinfo and debugfs call it; not copied
- * @init: initial contents, or NULL for zeroes
- * @size: size in bytes
+ * ktrepl_repair - write the primary's bytes to replicas that differ
+ * @addr: first address
+ * @len:  number of bytes; whole pages are repaired
  *
- * Each node that takes part gets its own replica; a node whose allocation fails
- * reads the primary and the failure is counted.
- *
- * Context: Process context, may sleep.
- * Return: the object, or ERR_PTR(-EINVAL) for size 0, ERR_PTR(-ENOMEM).
+ * Context: Process context, interrupts enabled.  Takes text_mutex and the lock
+ * under which replication is switched.
+ * Return: how many replicas of pages have been written; -EINVAL when the range
+ * wraps; -EILSEQ when all of several replicas of a page agree against the
+ * primary, which are left as they are.
  */
+int ktrepl_repair(const void *addr, size_t len);
+
+/**
+ * ktrepl_register_notifier - be told of enum ktrepl_event
+ * @nb: called with the event and a struct ktrepl_event_data
+ *
+ * Context: Process context.  So are the calls of @nb, in which replication
+ * cannot be switched: they may use ktrepl_query(), ktrepl_read() and
+ * replicated_deref(), and nothing else of this.
+ * Return: 0, or -EEXIST.
+ */
+int ktrepl_register_notifier(struct notifier_block *nb);
+
+/**
+ * ktrepl_unregister_notifier - reverse ktrepl_register_notifier()
+ * @nb: is not called any more on return
+ *
+ * Context: Process context, not in a call of @nb.
+ * Return: 0, or -ENOENT.
+ */
+int ktrepl_unregister_notifier(struct notifier_block *nb);
+
+/*
+ * Index of the replica that this CPU uses: its node's id plus 1; 0: the
+ * primary. Written on the CPU itself.
+ */
+DECLARE_PER_CPU_READ_MOSTLY(unsigned int, ktrepl_cpu_slot);
+
+/**
+ * struct ktrepl_object - an object and its replicas
+ * @list:    on the list of all objects, if it is registered
+ * @name:    what reports call it
+ * @size:    of the contents in bytes
+ * @initial: contents that are not from the heap, or NULL
+ * @replica: first the primary, then by node id; the primary again where a node
+ *	     has no replica
+ *
+ * For the macros below.
+ */
+struct ktrepl_object {
+	struct list_head list;
+	const char *name;
+	size_t size;
+	const void *initial;
+	const void __rcu *replica[];
+};
+
+#define __DEFINE_REPLICATED_OBJECT(_object, _name, _initial)		\
+	static struct ktrepl_object _object = {				\
+		.list = LIST_HEAD_INIT(_object.list),			\
+		.name = _name,						\
+		.size = sizeof(_initial),				\
+		.initial = &(_initial),					\
+		.replica = { [0 ... KTREPL_MAX_NODES] =			\
+			     (const void __rcu __force *)&(_initial) },	\
+	}
+
+static __always_inline const void *
+ktrepl_object_read(const struct ktrepl_object *obj)
+{
+	/* A task that moves on meanwhile reads a remote replica, once. */
+	return rcu_dereference(obj->replica[raw_cpu_read(ktrepl_cpu_slot)]);
+}
+
 struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
 					  size_t size);
-
-/**
- * ktrepl_object_read - the replica of an object that is local to this CPU
- * @obj: the object
- *
- * Context: Any; inside rcu_read_lock(), which also bounds the use of the
- * returned pointer.
- * Return: the contents as of some completed write; never NULL.
- */
-const void *ktrepl_object_read(const struct ktrepl_object *obj);
-
-/**
- * ktrepl_object_write - change an object on all nodes at once
- * @obj: the object
- * @off: first byte to change
- * @src: new bytes
- * @len: how many
- *
- * A reader sees all of the old or all of the new contents.  All replicas are
- * changed, or none.
- *
- * Context: Process context, may sleep.  Writers exclude each other.
- * Return: 0, -EINVAL when [@off, @off + @len) is not inside the object,
- * -ENOMEM, with nothing changed.
- */
-int ktrepl_object_write(struct ktrepl_object *obj, size_t off, const void *src,
-			size_t len);
-
-/**
- * ktrepl_object_free - free an object and all its replicas
- * @obj: the object, ERR_PTR or NULL (nothing happens for the latter two)
- *
- * Context: Process context, waits for an RCU grace period.  No reader can find
- * the object any more.
- */
 void ktrepl_object_free(struct ktrepl_object *obj);
+int ktrepl_object_register(struct ktrepl_object *obj);
+void ktrepl_object_unregister(struct ktrepl_object *obj);
+int ktrepl_object_update(struct ktrepl_object *obj,
+			 int (*fn)(void *new, void *arg), void *arg);
 
 #else /* !CONFIG_KTREPL */
 
-static inline void ktrepl_poke_first(struct ktrepl_poke_iter *poke,
-				     unsigned long addr, size_t len)
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+static inline bool ktrepl_query(const void *addr, struct ktrepl_place *place)
 {
-	poke->nr = 1;
+	return false;
 }
 
-static inline bool ktrepl_poke_next(struct ktrepl_poke_iter *poke) { return false; }
-static inline void ktrepl_sync_range(unsigned long start, unsigned long end) { }
-static inline void ktrepl_split_leaf(unsigned long addr) { }
-static inline void ktrepl_late_init(void) { }
+static inline int ktrepl_read(int nid, void *dst, const void *src, size_t len)
+{
+	return copy_from_kernel_nofault(dst, src, len);
+}
+
+static inline int ktrepl_compare(const void *addr, size_t len,
+				 struct ktrepl_diff *diff)
+{
+	return 0;
+}
+
+static inline int ktrepl_repair(const void *addr, size_t len)
+{
+	return 0;
+}
+
+static inline int ktrepl_register_notifier(struct notifier_block *nb)
+{
+	return 0;
+}
+
+static inline int ktrepl_unregister_notifier(struct notifier_block *nb)
+{
+	return 0;
+}
+
+/* One set of contents, which readers find by RCU. */
+struct ktrepl_object {
+	struct mutex lock;	/* updates exclude each other */
+	const char *name;
+	size_t size;
+	const void *initial;
+	const void __rcu *contents;
+};
+
+#define __DEFINE_REPLICATED_OBJECT(_object, _name, _initial)		\
+	static struct ktrepl_object _object = {				\
+		.lock = __MUTEX_INITIALIZER(_object.lock),		\
+		.name = _name,						\
+		.size = sizeof(_initial),				\
+		.initial = &(_initial),					\
+		.contents = (const void __rcu __force *)&(_initial),	\
+	}
+
+static inline const void *ktrepl_object_read(const struct ktrepl_object *obj)
+{
+	return rcu_dereference(obj->contents);
+}
+
+static inline int ktrepl_object_update(struct ktrepl_object *obj,
+				       int (*fn)(void *new, void *arg),
+				       void *arg)
+{
+	void *new = kmalloc(obj->size, GFP_KERNEL);
+	const void *old;
+	int err;
+
+	if (!new)
+		return -ENOMEM;
+	mutex_lock(&obj->lock);
+	old = rcu_dereference_protected(obj->contents,
+					lockdep_is_held(&obj->lock));
+	memcpy(new, old, obj->size);
+	err = fn(new, arg);
+	if (!err)
+		rcu_assign_pointer(obj->contents, new);
+	mutex_unlock(&obj->lock);
+	if (err)
+		old = new;
+	else
+		synchronize_rcu();
+	if (old != obj->initial)
+		kfree(old);
+	return err;
+}
+
+static inline int ktrepl_object_register(struct ktrepl_object *obj)
+{
+	return 0;
+}
+
+static inline void ktrepl_object_unregister(struct ktrepl_object *obj)
+{
+	const void *last = rcu_replace_pointer(obj->contents, obj->initial, true);
+
+	synchronize_rcu();
+	if (last != obj->initial)
+		kfree(last);
+}
+
+static inline struct ktrepl_object *
+ktrepl_object_alloc(const char *name, const void *init, size_t size)
+{
+	struct ktrepl_object *obj;
+	void *contents;
+
+	if (!size)
+		return ERR_PTR(-EINVAL);
+	obj = kzalloc(sizeof(*obj), GFP_KERNEL);
+	contents = kzalloc(size, GFP_KERNEL);
+	if (!obj || !contents) {
+		kfree(contents);
+		kfree(obj);
+		return ERR_PTR(-ENOMEM);
+	}
+	mutex_init(&obj->lock);
+	obj->name = name;
+	obj->size = size;
+	if (init)
+		memcpy(contents, init, size);
+	RCU_INIT_POINTER(obj->contents, contents);
+	return obj;
+}
+
+static inline void ktrepl_object_free(struct ktrepl_object *obj)
+{
+	if (IS_ERR_OR_NULL(obj))
+		return;
+	ktrepl_object_unregister(obj);
+	kfree(obj);
+}
 
 #endif /* CONFIG_KTREPL */
 
-struct ptdump_state;
-
-#if defined(CONFIG_KTREPL) && defined(CONFIG_HAVE_ARCH_KTREPL)
+#define __replicated_object(_handle)					\
+	((struct ktrepl_object __force *)(_handle))
 
 /**
- * ktrepl_ptdump - walk the node roots, as ptdump_walk_pgd() walks init_mm's
- * @st: the state, which takes note of each page
+ * DEFINE_REPLICATED - define a read-mostly object with a replica on each node
+ * @_type: type of the contents
+ * @_name: name of the handle, a static @_type __replicated pointer
+ *
+ * An initializer of @_type follows.  The object can be read from the start; its
+ * owner calls replicated_register() once for it to have replicas.  An object
+ * costs a pointer for each node that the kernel is built for.
+ */
+#define DEFINE_REPLICATED(_type, _name)					\
+	static _type __##_name##_initial;				\
+	__DEFINE_REPLICATED_OBJECT(__##_name##_object, #_name,		\
+				   __##_name##_initial);		\
+	static _type __replicated *const _name =			\
+		(_type __replicated __force *)&__##_name##_object;	\
+	static _type __##_name##_initial
+
+/**
+ * replicated_register - have a defined object replicated
+ * @_handle: from DEFINE_REPLICATED()
  *
  * Context: Process context, may sleep.
+ * Return: 0.  A node without memory for its replica reads the primary.
  */
-void ktrepl_ptdump(struct ptdump_state *st);
-
-#else
-
-static inline void ktrepl_ptdump(struct ptdump_state *st) { }
-
-#endif
-
-#ifdef CONFIG_KTREPL_MODULES
+#define replicated_register(_handle)					\
+	ktrepl_object_register(__replicated_object(_handle))
 
 /**
- * ktrepl_execmem_alloc - executable memory has been allocated
- * @type: what it is for
- * @ptr:  its address, or NULL: nothing happens
- * @size: its size in bytes
+ * replicated_unregister - reverse replicated_register()
+ * @_handle: from DEFINE_REPLICATED(), which has its first contents again
  *
- * Context: Process context, may sleep; text_mutex may be held.
+ * Context: Process context, waits for an RCU grace period.
  */
-void ktrepl_execmem_alloc(enum execmem_type type, void *ptr, size_t size);
+#define replicated_unregister(_handle)					\
+	ktrepl_object_unregister(__replicated_object(_handle))
 
 /**
- * ktrepl_execmem_detach - executable memory is about to be unmapped
- * @ptr: its address, or NULL
+ * alloc_replicated - allocate a replicated object
+ * @_type: type of the contents
+ * @_name: what reports call it; not copied
+ * @_init: pointer to the first contents, or NULL for zeroes
  *
- * Its replicas stay mapped as long as itself.
- *
- * Context: Process context, may sleep; text_mutex may be held.
- * Return: for ktrepl_execmem_free().
+ * Context: Process context, may sleep.
+ * Return: a @_type __replicated pointer, or ERR_PTR(-ENOMEM).
  */
-struct ktrepl_region *ktrepl_execmem_detach(void *ptr);
+#define alloc_replicated(_type, _name, _init)				\
+({									\
+	const _type *__first = (_init);					\
+									\
+	(_type __replicated __force *)ktrepl_object_alloc(_name, __first,	\
+							  sizeof(_type)); \
+})
 
 /**
- * ktrepl_execmem_free - executable memory has been unmapped, TLBs flushed
- * @region: from ktrepl_execmem_detach()
+ * free_replicated - free an object and all its replicas
+ * @_handle: from alloc_replicated(); nothing happens for an error or NULL
  *
- * Its replicas are freed soon.
+ * No reader can find the handle any more.
  *
- * Context: Any but NMI.
+ * Context: Process context, waits for an RCU grace period.
  */
-void ktrepl_execmem_free(struct ktrepl_region *region);
-
-#else
-
-static inline void ktrepl_execmem_alloc(enum execmem_type type, void *ptr,
-					size_t size) { }
-static inline struct ktrepl_region *ktrepl_execmem_detach(void *ptr)
-{
-	return NULL;
-}
-
-static inline void ktrepl_execmem_free(struct ktrepl_region *region) { }
-
-#endif /* CONFIG_KTREPL_MODULES */
-
-#ifdef CONFIG_KTREPL_ROOTS
-
-void __ktrepl_mm_free(struct mm_struct *mm);
-
-/* dup_mm() has copied the parent's list. */
-#define ktrepl_mm_init(mm)	((void)((mm)->ktrepl_roots = NULL))
+#define free_replicated(_handle)					\
+	ktrepl_object_free(__replicated_object(_handle))
 
 /**
- * ktrepl_mm_free - give back the node roots of an mm
- * @mm: an mm that no CPU has loaded any more, not even lazily
+ * replicated_deref - the replica of an object that is local to this CPU
+ * @_handle: from DEFINE_REPLICATED() or alloc_replicated()
  *
- * Context: Atomic context allowed; before the mm's own root is freed.
+ * One load more than an RCU-protected pointer costs, of a per-CPU variable.
+ *
+ * Context: Any; inside rcu_read_lock(), which also bounds the use of the
+ * pointer.
+ * Return: the contents as of some completed update; never NULL.
  */
-static __always_inline void ktrepl_mm_free(struct mm_struct *mm)
-{
-	if (!static_branch_unlikely(&ktrepl_roots_key))
-		return;
-	/* Pairs with ktrepl_root_remove(): then reclaim is done with the mm. */
-	if (smp_load_acquire(&mm->ktrepl_roots))
-		__ktrepl_mm_free(mm);
-}
+#define replicated_deref(_handle)					\
+({									\
+	const void *__contents = ktrepl_object_read(__replicated_object(_handle)); \
+									\
+	(const typeof(*_handle) __kernel __force *)__contents;		\
+})
 
-#else
-
-#define ktrepl_top_changed(mm, entry)	((void)(mm), (void)(entry))
-
-static inline void ktrepl_mm_init(struct mm_struct *mm) { }
-static inline void ktrepl_mm_free(struct mm_struct *mm) { }
-
-#endif /* CONFIG_KTREPL_ROOTS */
+/**
+ * replicated_update - change an object on all nodes at once
+ * @_handle: from DEFINE_REPLICATED() or alloc_replicated()
+ * @_fn:     changes the new contents, which it gets first, by its second
+ *	     argument @_arg; may sleep, and must not use ktrepl
+ * @_arg:    for it
+ *
+ * A reader sees all of the old or all of the new contents.  Two nodes may
+ * disagree while an update is under way, as they may about anything that RCU
+ * protects.
+ *
+ * Context: Process context, may sleep.  Updates exclude each other.
+ * Return: 0; -ENOMEM, or what @_fn has returned, with nothing changed.
+ */
+#define replicated_update(_handle, _fn, _arg)				\
+	ktrepl_object_update(__replicated_object(_handle), _fn, _arg)
 
 #endif /* _LINUX_KTREPL_H */

@@ -13,6 +13,7 @@
 #ifndef _LINUX_KTREPL_ARCH_H
 #define _LINUX_KTREPL_ARCH_H
 
+#include <linux/ktrepl.h>
 #include <linux/mm_types.h>
 #include <linux/percpu.h>
 #include <linux/types.h>
@@ -22,16 +23,6 @@
 #else
 #include <asm-generic/ktrepl.h>
 #endif
-
-/**
- * enum ktrepl_kind - what a region holds
- * @KTREPL_TEXT:   instructions
- * @KTREPL_RODATA: read-only data
- */
-enum ktrepl_kind {
-	KTREPL_TEXT,
-	KTREPL_RODATA,
-};
 
 /**
  * struct ktrepl_range - a part of the kernel image that is to be replicated
@@ -69,6 +60,8 @@ struct ktrepl_range {
  * @lowest:	  [F7] no address below this one is mapped by tables of a node's
  *		  own, nor is it of executable memory: changes of mappings there
  *		  cost a comparison.  0 if there is no such bound
+ * @text_mutex:	  [F8] every patcher holds text_mutex for as long as it patches, or
+ *		  stops all other CPUs and finds that nobody holds it
  * @fake_nodes:	  [F4] number of pretended nodes, for a port without NUMA;
  *		  0 for all others.  The primary counts as being on node 0.
  */
@@ -80,6 +73,7 @@ struct ktrepl_arch_info {
 	bool sync_replicas;
 	bool keep_leaves;
 	unsigned long lowest;
+	bool text_mutex;
 	unsigned int fake_nodes;
 };
 

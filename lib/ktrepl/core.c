@@ -39,6 +39,9 @@ unsigned long ktrepl_lowest __read_mostly;
  */
 DEFINE_PER_CPU(struct ktrepl_node *, ktrepl_cpu_preferred);
 
+DEFINE_PER_CPU_READ_MOSTLY(unsigned int, ktrepl_cpu_slot);
+EXPORT_PER_CPU_SYMBOL_GPL(ktrepl_cpu_slot);
+
 VISIBLE_IF_KUNIT enum ktrepl_state ktrepl_state;
 
 static const char *const ktrepl_state_names[] = {
@@ -147,6 +150,7 @@ static void ktrepl_set_preferred(struct ktrepl_node *node)
 		smp_mb__after_atomic();
 	}
 	this_cpu_write(ktrepl_cpu_preferred, node);
+	this_cpu_write(ktrepl_cpu_slot, node ? node->nid + 1 : 0);
 	ktrepl_roots_cpu_start(node);
 	arch_ktrepl_attach();
 	if (old && old != node)
@@ -331,6 +335,7 @@ static int ktrepl_cpu_prepare(unsigned int cpu)
 			ktrepl_node_build(node);
 		ktrepl_heal_queue();
 	}
+	ktrepl_announce();
 	mutex_unlock(&ktrepl_mutex);
 	return 0;
 }
@@ -468,6 +473,7 @@ int ktrepl_enable(void)
 		pr_err("refused: %s\n", ktrepl_reason);
 		err = -EOPNOTSUPP;
 	}
+	ktrepl_announce();
 	mutex_unlock(&ktrepl_mutex);
 	cpus_read_unlock();
 	return err;
@@ -488,6 +494,7 @@ void ktrepl_disable(void)
 		ktrepl_switches++;
 		trace_ktrepl_switch(false, 0);
 	}
+	ktrepl_announce();
 	mutex_unlock(&ktrepl_mutex);
 	cpus_read_unlock();
 }

@@ -246,6 +246,7 @@ void ktrepl_retire(struct ktrepl_region *region, int nid, unsigned long index)
 	pr_err("node %d: the replica of %lx does not keep what is written: its memory is taken out of use\n",
 	       nid, ktrepl_region_addr(region, index));
 	trace_ktrepl_heal(nid, ktrepl_region_addr(region, index), KTREPL_HEAL_RETIRE);
+	ktrepl_notify(KTREPL_NOT_HEALED, nid, ktrepl_region_addr(region, index));
 	if (detach)
 		ktrepl_node_detach(node);
 	ktrepl_region_retire(region, nid, index);
@@ -265,17 +266,20 @@ void ktrepl_retire(struct ktrepl_region *region, int nid, unsigned long index)
 }
 
 /* Replicas that still differ after they have been written as a whole. */
-static void ktrepl_heal_page(unsigned long addr)
+static void ktrepl_heal_page(const struct ktrepl_diff *diff)
 {
+	struct ktrepl_region *region = ktrepl_region_find(diff->addr);
 	DECLARE_BITMAP(differ, KTREPL_MAX_NODES);
-	struct ktrepl_region *region = ktrepl_region_find(addr);
 	unsigned long index;
+	bool known;
 	int nid;
 
 	if (!region)
 		return;
-	index = ktrepl_region_index(region, addr);
-	ktrepl_region_repair(region, index, differ);
+	index = ktrepl_region_index(region, diff->addr);
+	known = ktrepl_region_repair(region, index, differ);
+	if (known && !test_bit(diff->nid, differ))
+		ktrepl_notify(KTREPL_HEALED, diff->nid, diff->addr);
 	for_each_set_bit(nid, differ, KTREPL_MAX_NODES)
 		ktrepl_retire(region, nid, index);
 }
@@ -286,6 +290,12 @@ static void ktrepl_diff_report(const struct ktrepl_diff *diff)
 	       diff->nid, diff->addr, (void *)diff->addr, diff->len,
 	       diff->found, diff->len, diff->want,
 	       diff->again ? ", also when written again" : "; written again");
+}
+
+static void ktrepl_heal_poked(const struct ktrepl_diff *diff)
+{
+	trace_ktrepl_heal(diff->nid, diff->addr, KTREPL_HEAL_POKE);
+	ktrepl_notify(KTREPL_HEALED, diff->nid, diff->addr);
 }
 
 static void ktrepl_heal_slots(void)
@@ -304,10 +314,9 @@ static void ktrepl_heal_slots(void)
 		atomic_set_release(&slot->state, KTREPL_SLOT_FREE);
 		ktrepl_diff_report(&diff);
 		if (diff.again)
-			ktrepl_heal_page(diff.addr);
+			ktrepl_heal_page(&diff);
 		else
-			trace_ktrepl_heal(diff.nid, diff.addr,
-					  KTREPL_HEAL_POKE);
+			ktrepl_heal_poked(&diff);
 	}
 	if (!atomic_xchg(&ktrepl_slots_lost, 0))
 		return;
@@ -325,6 +334,7 @@ static void ktrepl_heal_fn(struct work_struct *work)
 	ktrepl_settle();
 	if (ktrepl_is_on() && !ktrepl_fill())
 		ktrepl_heal_soon();
+	ktrepl_announce();
 	mutex_unlock(&ktrepl_mutex);
 	cpus_read_unlock();
 }

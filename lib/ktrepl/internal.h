@@ -23,6 +23,8 @@
 #include <linux/irq_work.h>
 #include <linux/ktrepl.h>
 #include <linux/ktrepl_arch.h>
+#include <linux/ktrepl_mm.h>
+#include <linux/ktrepl_poke.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/nodemask.h>
@@ -32,9 +34,6 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
-
-/* A port without NUMA pretends up to 8 nodes. */
-#define KTREPL_MAX_NODES	(MAX_NUMNODES > 8 ? MAX_NUMNODES : 8)
 
 /*
  * Parts of a node's total, in bytes, followed by counts of events since boot.
@@ -65,6 +64,7 @@ extern const char *const ktrepl_stat_names[KTREPL_NR_STATS];
  * @nid:	  node id
  * @stat:	  counters, enum ktrepl_stat
  * @wanted:	  some CPU has it as its preferred node; ktrepl_mutex
+ * @announced:	  KTREPL_NODE_GAINED has been sent for it; ktrepl_mutex
  * @live:	  its tables are finished, and CPUs may go on them; changes with
  *		  ktrepl_mutex held and CPU hotplug kept out
  * @incomplete:	  pages of the image or objects are without a replica for lack
@@ -99,6 +99,7 @@ struct ktrepl_node {
 	int nid;
 	atomic_long_t stat[KTREPL_NR_STATS];
 	bool wanted;
+	bool announced;
 	bool live;
 	bool incomplete;
 	bool starved;
@@ -268,24 +269,6 @@ void ktrepl_state_show(struct seq_file *m);
 
 /* heal.c: shortage and divergence */
 
-/**
- * struct ktrepl_diff - a replica differs from the primary
- * @addr:  first address that does
- * @nid:   node of the replica
- * @again: also after the poke has written it a second time
- * @len:   number of bytes in the following
- * @want:  what the primary holds
- * @found: what the replica holds
- */
-struct ktrepl_diff {
-	unsigned long addr;
-	int nid;
-	bool again;
-	unsigned int len;
-	u8 want[8];
-	u8 found[8];
-};
-
 /* Pages that a node takes out of use before it gives up all of its replicas. */
 #define KTREPL_STRIKES		8
 
@@ -333,6 +316,10 @@ struct page *ktrepl_alloc(struct ktrepl_node *node, enum ktrepl_stat stat,
 void ktrepl_free(struct ktrepl_node *node, enum ktrepl_stat stat,
 		 struct page *page, size_t size);
 void ktrepl_arena_destroy(struct ktrepl_node *node);
+
+/* query.c */
+bool ktrepl_bytes_equal(unsigned long addr, const void *want, size_t len,
+			struct ktrepl_diff *diff);
 
 /* region.c: registry */
 struct ktrepl_region *ktrepl_region_alloc(const char *name, enum ktrepl_kind kind,
@@ -402,7 +389,7 @@ struct ktrepl_verify_result {
 };
 
 void ktrepl_verify(struct ktrepl_verify_result *res, struct seq_file *m, bool repair);
-void ktrepl_region_repair(struct ktrepl_region *region, unsigned long index,
+bool ktrepl_region_repair(struct ktrepl_region *region, unsigned long index,
 			  unsigned long *differ);
 
 /* report.c */
@@ -415,6 +402,10 @@ void ktrepl_objects_verify(struct ktrepl_verify_result *res, struct seq_file *m)
 bool ktrepl_objects_fill(void);
 void ktrepl_objects_drop(void);
 const void *ktrepl_object_replica(const struct ktrepl_object *obj, int nid);
+
+/* notify.c */
+void ktrepl_notify(enum ktrepl_event event, int nid, unsigned long addr);
+void ktrepl_announce(void);
 
 #ifdef CONFIG_HAVE_ARCH_KTREPL
 

@@ -4,9 +4,9 @@
  *
  * Concurrency: a reader is an RCU reader of its node's replica.  A writer makes
  * complete new replicas for all nodes first, and only then publishes them one
- * by one, so that a write changes all replicas or none, and a reader sees all
+ * by one, so that an update changes all replicas or none, and a reader sees all
  * of the old or all of the new contents.  The new replicas of different nodes
- * become visible one after the other: two nodes may disagree while a write is
+ * become visible one after the other: two nodes may disagree while an update is
  * under way, as they may about anything that RCU protects.
  */
 
@@ -23,7 +23,7 @@
 #include "internal.h"
 
 /**
- * struct ktrepl_object_replica - one replica of an object
+ * struct ktrepl_object_replica - contents of an object that are from the heap
  * @rcu:  frees it
  * @data: contents
  */
@@ -32,30 +32,20 @@ struct ktrepl_object_replica {
 	u8 data[] __aligned(8);
 };
 
-/**
- * struct ktrepl_object - an object and its replicas
- * @list:   on ktrepl_objects
- * @name:   what reports call it
- * @size:   of the contents in bytes
- * @primary: the replica for nodes without one
- * @replica:   by node id; NULL where the node reads the primary
- *
- * All but the contents of replicas is written under ktrepl_mutex.
- */
-struct ktrepl_object {
-	struct list_head list;
-	const char *name;
-	size_t size;
-	struct ktrepl_object_replica __rcu *primary;
-	struct ktrepl_object_replica __rcu *replica[KTREPL_MAX_NODES];
-};
-
 static LIST_HEAD(ktrepl_objects);
 
-static struct ktrepl_object_replica __rcu **
-ktrepl_object_slot(struct ktrepl_object *obj, int nid)
+/* Slot of a node; NUMA_NO_NODE, which is -1: of the primary. */
+static const void *ktrepl_object_get(const struct ktrepl_object *obj, int nid)
 {
-	return nid == NUMA_NO_NODE ? &obj->primary : &obj->replica[nid];
+	return rcu_dereference_check(obj->replica[nid + 1],
+				     lockdep_is_held(&ktrepl_mutex));
+}
+
+/* Has a node, and not only the primary, contents of its own? */
+static bool ktrepl_object_has(const struct ktrepl_object *obj, int nid)
+{
+	return rcu_access_pointer(obj->replica[nid + 1]) !=
+	       rcu_access_pointer(obj->replica[0]);
 }
 
 static size_t ktrepl_object_bytes(const struct ktrepl_object *obj)
@@ -64,23 +54,23 @@ static size_t ktrepl_object_bytes(const struct ktrepl_object *obj)
 }
 
 /* nid NUMA_NO_NODE: the primary, anywhere, not charged to a node. */
-static struct ktrepl_object_replica *
-ktrepl_object_replica_alloc(const struct ktrepl_object *obj, int nid)
+static void *ktrepl_object_new(const struct ktrepl_object *obj, int nid)
 {
-	struct ktrepl_node *node;
 	struct ktrepl_object_replica *replica;
+	struct ktrepl_node *node;
 
-	if (nid == NUMA_NO_NODE)
-		return kzalloc(ktrepl_object_bytes(obj), GFP_KERNEL);
-
+	if (nid == NUMA_NO_NODE) {
+		replica = kzalloc(ktrepl_object_bytes(obj), GFP_KERNEL);
+		return replica ? replica->data : NULL;
+	}
 	node = ktrepl_nodes[nid];
 	if (!ktrepl_charge(node, KTREPL_STAT_OBJECT, ktrepl_object_bytes(obj)))
 		goto fail;
 	replica = kzalloc_node(ktrepl_object_bytes(obj),
 			       GFP_KERNEL | __GFP_THISNODE | __GFP_NOWARN,
-			    ktrepl_gfp_node(nid));
+			       ktrepl_gfp_node(nid));
 	if (replica)
-		return replica;
+		return replica->data;
 	ktrepl_uncharge(node, KTREPL_STAT_OBJECT, ktrepl_object_bytes(obj));
 fail:
 	ktrepl_node_count(node, KTREPL_STAT_PAGE_FAIL);
@@ -88,83 +78,175 @@ fail:
 	return NULL;
 }
 
-/* Publishes a new replica, or NULL, on a node and frees the old one. */
-static void ktrepl_object_replace(struct ktrepl_object *obj, int nid,
-				  struct ktrepl_object_replica *new)
+/* No slot has the contents any more. */
+static void ktrepl_object_put(const struct ktrepl_object *obj, int nid,
+			      const void *data)
 {
-	struct ktrepl_object_replica *old;
+	struct ktrepl_object_replica *replica;
 
-	old = rcu_replace_pointer(*ktrepl_object_slot(obj, nid), new,
-				  lockdep_is_held(&ktrepl_mutex));
-	if (!old)
+	if (data == obj->initial)
 		return;
 	if (nid != NUMA_NO_NODE)
 		ktrepl_uncharge(ktrepl_nodes[nid], KTREPL_STAT_OBJECT,
 				ktrepl_object_bytes(obj));
-	kfree_rcu(old, rcu);
-}
-
-static const u8 *ktrepl_object_primary(const struct ktrepl_object *obj)
-{
-	return rcu_dereference_protected(obj->primary,
-					 lockdep_is_held(&ktrepl_mutex))->data;
+	replica = container_of(data, struct ktrepl_object_replica, data[0]);
+	kfree_rcu(replica, rcu);
 }
 
 /*
- * A replica of the present contents on each node that is some CPU's preferred
- * node.
+ * Publishes new contents: by node id the replicas, NULL where a node is to read
+ * the primary.
  */
+static void ktrepl_object_publish(struct ktrepl_object *obj, const void *primary,
+				  void **replica)
+{
+	const void *old = ktrepl_object_get(obj, NUMA_NO_NODE), *last;
+	int nid;
+
+	rcu_assign_pointer(obj->replica[0], primary);
+	for (nid = 0; nid < ktrepl_max_nodes(); nid++) {
+		last = ktrepl_object_get(obj, nid);
+		rcu_assign_pointer(obj->replica[nid + 1],
+				   replica[nid] ?: primary);
+		if (last != old)
+			ktrepl_object_put(obj, nid, last);
+	}
+	if (old != primary)
+		ktrepl_object_put(obj, NUMA_NO_NODE, old);
+}
+
+/* A replica of the present contents on each node that is to have one. */
 static bool ktrepl_object_replicate(struct ktrepl_object *obj)
 {
-	struct ktrepl_object_replica *replica;
+	const void *primary = ktrepl_object_get(obj, NUMA_NO_NODE);
 	bool whole = true;
+	void *replica;
 	int nid;
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		if (!ktrepl_node_wanted(nid) ||
 		    ktrepl_node_given_up(ktrepl_nodes[nid]) ||
-		    rcu_access_pointer(obj->replica[nid]))
+		    ktrepl_object_has(obj, nid))
 			continue;
-		replica = ktrepl_object_replica_alloc(obj, nid);
+		replica = ktrepl_object_new(obj, nid);
 		whole &= !!replica;
 		if (!replica)
 			continue;
-		memcpy(replica->data, ktrepl_object_primary(obj), obj->size);
-		ktrepl_object_replace(obj, nid, replica);
+		memcpy(replica, primary, obj->size);
+		rcu_assign_pointer(obj->replica[nid + 1], replica);
 	}
 	return whole;
 }
 
-struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
-					  size_t size)
+/**
+ * ktrepl_object_register - have an object replicated
+ * @obj: the object, of which nobody has replicas yet
+ *
+ * Context: Process context, may sleep.
+ * Return: 0.
+ */
+int ktrepl_object_register(struct ktrepl_object *obj)
 {
-	struct ktrepl_object_replica *replica;
-	struct ktrepl_object *obj;
-
-	if (!size)
-		return ERR_PTR(-EINVAL);
-	obj = kzalloc(sizeof(*obj), GFP_KERNEL);
-	if (!obj)
-		return ERR_PTR(-ENOMEM);
-	obj->name = name;
-	obj->size = size;
-	replica = ktrepl_object_replica_alloc(obj, NUMA_NO_NODE);
-	if (!replica) {
-		kfree(obj);
-		return ERR_PTR(-ENOMEM);
-	}
-	if (init)
-		memcpy(replica->data, init, size);
-
 	mutex_lock(&ktrepl_mutex);
-	ktrepl_object_replace(obj, NUMA_NO_NODE, replica);
 	list_add_tail(&obj->list, &ktrepl_objects);
 	if (ktrepl_is_on() && !ktrepl_object_replicate(obj))
 		ktrepl_heal_soon();
 	mutex_unlock(&ktrepl_mutex);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(ktrepl_object_register);
+
+static void ktrepl_object_drop_replicas(struct ktrepl_object *obj)
+{
+	const void *primary = ktrepl_object_get(obj, NUMA_NO_NODE), *last;
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		last = ktrepl_object_get(obj, nid);
+		if (last == primary)
+			continue;
+		rcu_assign_pointer(obj->replica[nid + 1], primary);
+		ktrepl_object_put(obj, nid, last);
+	}
+}
+
+/**
+ * ktrepl_object_unregister - reverse ktrepl_object_register()
+ * @obj: the object; one that is defined has its first contents again
+ *
+ * Context: Process context, waits for an RCU grace period.
+ */
+void ktrepl_object_unregister(struct ktrepl_object *obj)
+{
+	const void *last;
+	int nid;
+
+	mutex_lock(&ktrepl_mutex);
+	list_del_init(&obj->list);
+	mutex_unlock(&ktrepl_mutex);
+	/* Readers that found the object before the caller unpublished it. */
+	synchronize_rcu();
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_object_drop_replicas(obj);
+	last = ktrepl_object_get(obj, NUMA_NO_NODE);
+	for (nid = NUMA_NO_NODE; nid < (int)ktrepl_max_nodes(); nid++)
+		rcu_assign_pointer(obj->replica[nid + 1], obj->initial);
+	ktrepl_object_put(obj, NUMA_NO_NODE, last);
+	mutex_unlock(&ktrepl_mutex);
+}
+EXPORT_SYMBOL_GPL(ktrepl_object_unregister);
+
+/**
+ * ktrepl_object_alloc - for alloc_replicated()
+ * @name: what reports call it; not copied
+ * @init: first contents, or NULL for zeroes
+ * @size: size in bytes
+ *
+ * Context: Process context, may sleep.
+ * Return: the object, or ERR_PTR(-EINVAL) for size 0, ERR_PTR(-ENOMEM).
+ */
+struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
+					  size_t size)
+{
+	unsigned int i, nr = ktrepl_max_nodes() + 1;
+	struct ktrepl_object *obj;
+	void *primary;
+
+	if (!size)
+		return ERR_PTR(-EINVAL);
+	obj = kzalloc(struct_size(obj, replica, nr), GFP_KERNEL);
+	if (!obj)
+		return ERR_PTR(-ENOMEM);
+	obj->name = name;
+	obj->size = size;
+	primary = ktrepl_object_new(obj, NUMA_NO_NODE);
+	if (!primary) {
+		kfree(obj);
+		return ERR_PTR(-ENOMEM);
+	}
+	if (init)
+		memcpy(primary, init, size);
+	for (i = 0; i < nr; i++)
+		RCU_INIT_POINTER(obj->replica[i], primary);
+	ktrepl_object_register(obj);
 	return obj;
 }
 EXPORT_SYMBOL_GPL(ktrepl_object_alloc);
+
+/**
+ * ktrepl_object_free - for free_replicated()
+ * @obj: the object, ERR_PTR or NULL (nothing happens for the latter two)
+ *
+ * Context: Process context, waits for an RCU grace period.
+ */
+void ktrepl_object_free(struct ktrepl_object *obj)
+{
+	if (IS_ERR_OR_NULL(obj))
+		return;
+	ktrepl_object_unregister(obj);
+	kfree(obj);
+}
+EXPORT_SYMBOL_GPL(ktrepl_object_free);
 
 /**
  * ktrepl_object_replica - the contents that a node reads
@@ -176,96 +258,62 @@ EXPORT_SYMBOL_GPL(ktrepl_object_alloc);
  */
 const void *ktrepl_object_replica(const struct ktrepl_object *obj, int nid)
 {
-	struct ktrepl_object_replica *replica = NULL;
-
-	if (nid != NUMA_NO_NODE)
-		replica = rcu_dereference_check(obj->replica[nid],
-						lockdep_is_held(&ktrepl_mutex));
-	if (!replica)
-		replica = rcu_dereference_check(obj->primary,
-						lockdep_is_held(&ktrepl_mutex));
-	return replica->data;
+	return ktrepl_object_get(obj, nid);
 }
 
-const void *ktrepl_object_read(const struct ktrepl_object *obj)
+/* New replicas with the contents of a new primary, where there are any now. */
+static void ktrepl_object_renew(const struct ktrepl_object *obj,
+				const void *primary, void **replica)
 {
-	/*
-	 * A task that moves on meanwhile reads a remote replica, once.  Two
-	 * lines may come from another node on a miss, those of the object and
-	 * of the node; both are read-mostly, and an object per node to lead to
-	 * them would cost each caller as much.
-	 */
-	const struct ktrepl_node *preferred = raw_cpu_read(ktrepl_cpu_preferred);
-
-	return ktrepl_object_replica(obj, preferred ? preferred->nid : NUMA_NO_NODE);
-}
-EXPORT_SYMBOL_GPL(ktrepl_object_read);
-
-int ktrepl_object_write(struct ktrepl_object *obj, size_t off, const void *src,
-			size_t len)
-{
-	struct ktrepl_object_replica *primary, **replica;
 	int nid;
 
-	if (off > obj->size || len > obj->size - off)
-		return -EINVAL;
-	replica = kcalloc(ktrepl_nr_nodes, sizeof(*replica), GFP_KERNEL);
-	if (!replica)
-		return -ENOMEM;
-	primary = ktrepl_object_replica_alloc(obj, NUMA_NO_NODE);
-	if (!primary) {
-		kfree(replica);
-		return -ENOMEM;
-	}
-
-	mutex_lock(&ktrepl_mutex);
-	memcpy(primary->data, ktrepl_object_primary(obj), obj->size);
-	memcpy(primary->data + off, src, len);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		if (!rcu_access_pointer(obj->replica[nid]))
+		if (!ktrepl_object_has(obj, nid))
 			continue;
-		/*
-		 * On failure the node goes on with the new primary for a time.
-		 */
-		replica[nid] = ktrepl_object_replica_alloc(obj, nid);
+		replica[nid] = ktrepl_object_new(obj, nid);
 		if (replica[nid])
-			memcpy(replica[nid]->data, primary->data, obj->size);
+			memcpy(replica[nid], primary, obj->size);
 		else
+			/* The node reads the new primary for a time. */
 			ktrepl_heal_soon();
 	}
-	ktrepl_object_replace(obj, NUMA_NO_NODE, primary);
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		if (rcu_access_pointer(obj->replica[nid]))
-			ktrepl_object_replace(obj, nid, replica[nid]);
-	mutex_unlock(&ktrepl_mutex);
-	kfree(replica);
-	return 0;
-}
-EXPORT_SYMBOL_GPL(ktrepl_object_write);
-
-static void ktrepl_object_drop_replicas(struct ktrepl_object *obj)
-{
-	int nid;
-
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		ktrepl_object_replace(obj, nid, NULL);
 }
 
-void ktrepl_object_free(struct ktrepl_object *obj)
+/**
+ * ktrepl_object_update - for replicated_update()
+ * @obj: the object
+ * @fn:  changes the new contents
+ * @arg: for it
+ *
+ * Context: Process context, may sleep.
+ * Return: 0; -ENOMEM, or what @fn has returned, with nothing changed.
+ */
+int ktrepl_object_update(struct ktrepl_object *obj,
+			 int (*fn)(void *new, void *arg), void *arg)
 {
-	if (IS_ERR_OR_NULL(obj))
-		return;
+	void *primary = ktrepl_object_new(obj, NUMA_NO_NODE);
+	void **replica = kcalloc(ktrepl_max_nodes(), sizeof(*replica),
+				 GFP_KERNEL);
+	int err = -ENOMEM;
 
+	if (!primary || !replica)
+		goto out;
 	mutex_lock(&ktrepl_mutex);
-	list_del(&obj->list);
-	/* Readers that found the object before the caller unpublished it. */
-	synchronize_rcu();
-	ktrepl_object_drop_replicas(obj);
-	ktrepl_object_replace(obj, NUMA_NO_NODE, NULL);
+	memcpy(primary, ktrepl_object_get(obj, NUMA_NO_NODE), obj->size);
+	err = fn(primary, arg);
+	if (!err) {
+		ktrepl_object_renew(obj, primary, replica);
+		ktrepl_object_publish(obj, primary, replica);
+	}
 	mutex_unlock(&ktrepl_mutex);
-	kfree(obj);
+out:
+	if (err && primary)
+		kfree(container_of(primary, struct ktrepl_object_replica,
+				   data[0]));
+	kfree(replica);
+	return err;
 }
-EXPORT_SYMBOL_GPL(ktrepl_object_free);
+EXPORT_SYMBOL_GPL(ktrepl_object_update);
 
 /**
  * ktrepl_objects_fill - make the replicas that objects lack
@@ -316,11 +364,12 @@ void ktrepl_objects_verify(struct ktrepl_verify_result *res, struct seq_file *m)
 
 	list_for_each_entry(obj, &ktrepl_objects, list) {
 		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-			if (!rcu_access_pointer(obj->replica[nid]))
+			if (!ktrepl_object_has(obj, nid))
 				continue;
 			res->compared++;
-			if (!memcmp(ktrepl_object_replica(obj, nid),
-				    ktrepl_object_primary(obj), obj->size))
+			if (!memcmp(ktrepl_object_get(obj, nid),
+				    ktrepl_object_get(obj, NUMA_NO_NODE),
+				    obj->size))
 				continue;
 			res->different++;
 			if (m)

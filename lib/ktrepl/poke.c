@@ -22,8 +22,11 @@
 #include <linux/kprobes.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/string.h>
 #include <linux/unaligned.h>
+
+#include <asm/sections.h>
 
 #include <trace/events/ktrepl.h>
 
@@ -288,20 +291,89 @@ void ktrepl_poke_pages(void *addr, const void *src, size_t len)
 	}
 }
 
-int ktrepl_poke(void *addr, const void *src, size_t len)
+/* === Many sites ========================================================== */
+
+/* What can be poked: what is in a region, and text and data of the image. */
+static bool ktrepl_site_known(unsigned long addr)
 {
-	unsigned long start = (unsigned long)addr, p;
+	return ktrepl_region_find(addr) || core_kernel_text(addr) ||
+	       is_kernel_rodata(addr) || is_module_address(addr);
+}
+
+/* text_mutex is held. */
+static int ktrepl_site_check(const struct ktrepl_poke_site *site)
+{
+	unsigned long start = (unsigned long)site->addr, p;
+
+	if (!site->len || start + site->len < start)
+		return -EINVAL;
+	for (p = start & PAGE_MASK; p < start + site->len; p += PAGE_SIZE)
+		if (!ktrepl_site_known(max(p, start)))
+			return -EFAULT;
+	if (site->old &&
+	    !ktrepl_bytes_equal(start, site->old, site->len, NULL))
+		return -EILSEQ;
+	return 0;
+}
+
+/*
+ * How many of the sites, from the first, can be written through one window: up
+ * to KTREPL_PIECE bytes of a page, as nobody else writes what lies in between.
+ */
+static unsigned int ktrepl_sites_run(const struct ktrepl_poke_site *sites,
+				     unsigned int nr)
+{
+	unsigned long start = (unsigned long)sites->addr, next = start, addr;
+	unsigned int i;
+
+	if (!ktrepl_info || !ktrepl_info->text_mutex)
+		return 1;
+	for (i = 0; i < nr; i++) {
+		addr = (unsigned long)sites[i].addr;
+		if (addr < next || addr + sites[i].len - start > KTREPL_PIECE ||
+		    (addr + sites[i].len - 1) >> PAGE_SHIFT != start >> PAGE_SHIFT)
+			break;
+		next = addr + sites[i].len;
+	}
+	return max(i, 1U);
+}
+
+static void ktrepl_sites_write(const struct ktrepl_poke_site *sites,
+			       unsigned int nr)
+{
+	const struct ktrepl_poke_site *last = &sites[nr - 1];
+	void *start = sites->addr;
+	u8 bytes[KTREPL_PIECE];
+	unsigned int i;
+
+	if (nr == 1) {
+		arch_ktrepl_poke(start, sites->new, sites->len);
+		return;
+	}
+	memcpy(bytes, start, last->addr + last->len - start);
+	for (i = 0; i < nr; i++)
+		memcpy(bytes + (sites[i].addr - start), sites[i].new,
+		       sites[i].len);
+	arch_ktrepl_poke(start, bytes, last->addr + last->len - start);
+}
+
+int ktrepl_poke_sites(const struct ktrepl_poke_site *sites, unsigned int nr,
+		      unsigned int *refused)
+{
+	unsigned int i, run;
 	int err = 0;
 
-	if (!len || start + len < start)
-		return -EINVAL;
-
 	mutex_lock(&text_mutex);
-	for (p = start & PAGE_MASK; p < start + len; p += PAGE_SIZE)
-		if (!ktrepl_region_find(p))
-			err = -EFAULT;
+	for (i = 0; i < nr && !err; i++)
+		err = ktrepl_site_check(&sites[i]);
+	if (err && refused)
+		*refused = i - 1;
+	for (i = 0; i < nr && !err; i += run) {
+		run = ktrepl_sites_run(sites + i, nr - i);
+		ktrepl_sites_write(sites + i, run);
+	}
 	if (!err)
-		arch_ktrepl_poke(addr, src, len);
+		arch_ktrepl_sync();
 	mutex_unlock(&text_mutex);
 	return err;
 }

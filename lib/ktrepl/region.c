@@ -152,9 +152,10 @@ void ktrepl_region_free(struct ktrepl_region *region)
 	arch_ktrepl_unlock(arch_ktrepl_lock());
 	mutex_unlock(&text_mutex);
 	ktrepl_pt_barrier();
-	bitmap_free(region->stable);
-	bitmap_free(region->stale);
-	kfree(region);
+	/* Those who ask in any context, by RCU: query.c. */
+	kvfree_rcu_mightsleep(region->stable);
+	kvfree_rcu_mightsleep(region->stale);
+	kvfree_rcu_mightsleep(region);
 }
 
 /**
@@ -200,7 +201,7 @@ void ktrepl_region_unregister(struct ktrepl_region *region)
  * ktrepl_region_find - look up the region of an address
  * @addr: the address
  *
- * Context: Any.  text_mutex or ktrepl_mutex keeps the result.
+ * Context: Any.  text_mutex, ktrepl_mutex or rcu_read_lock() keeps the result.
  * Return: the region or NULL.
  */
 struct ktrepl_region *ktrepl_region_find(unsigned long addr)
@@ -585,5 +586,5 @@ void ktrepl_region_depopulate(struct ktrepl_region *region, int nid)
 			    PAGE_SIZE);
 		ktrepl_dropped(region, nid, i);
 	}
-	kvfree(pages);
+	kvfree_rcu_mightsleep(pages);
 }

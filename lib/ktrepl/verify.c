@@ -46,8 +46,8 @@ static bool ktrepl_same(struct page *a, struct page *b)
 /*
  * The nodes whose replica of a page differs from the primary; counts replicas.
  */
-static unsigned int ktrepl_compare(struct ktrepl_region *region, unsigned long index,
-				   struct page *primary, unsigned long *differ)
+static unsigned int ktrepl_compare_page(struct ktrepl_region *region, unsigned long index,
+					struct page *primary, unsigned long *differ)
 {
 	unsigned int nr = 0;
 	struct page *replica;
@@ -125,7 +125,7 @@ static void ktrepl_verify_page(struct ktrepl_region *region, unsigned long index
 	if (region->dying || test_bit(index, region->stale))
 		return;
 	primary = ktrepl_primary_page(addr);
-	nr = ktrepl_compare(region, index, primary, differ);
+	nr = ktrepl_compare_page(region, index, primary, differ);
 	res->compared += nr;
 	if (bitmap_empty(differ, KTREPL_MAX_NODES))
 		return;
@@ -165,8 +165,9 @@ static void ktrepl_verify_region(struct ktrepl_region *region, struct ktrepl_ver
  * Nothing is written, and no node returned, if the primary is in doubt.
  *
  * Context: Process context, ktrepl_mutex held, takes text_mutex.
+ * Return: false if the primary is in doubt.
  */
-void ktrepl_region_repair(struct ktrepl_region *region, unsigned long index,
+bool ktrepl_region_repair(struct ktrepl_region *region, unsigned long index,
 			  unsigned long *differ)
 {
 	unsigned long addr = ktrepl_region_addr(region, index);
@@ -179,13 +180,41 @@ void ktrepl_region_repair(struct ktrepl_region *region, unsigned long index,
 	ktrepl_execmem_lock();
 	ktrepl_verify_page(region, index, &res, NULL, true);
 	if (res.different && !res.doubtful)
-		ktrepl_compare(region, index, ktrepl_primary_page(addr), differ);
+		ktrepl_compare_page(region, index, ktrepl_primary_page(addr), differ);
 	ktrepl_execmem_unlock();
 	mutex_unlock(&text_mutex);
 	if (res.doubtful)
 		pr_err("%lu replicas of the page at %lx agree against the original: left as they are\n",
 		       res.doubtful, addr);
 	arch_ktrepl_sync();
+	return !res.doubtful;
+}
+
+int ktrepl_repair(const void *addr, size_t len)
+{
+	unsigned long p = (unsigned long)addr & PAGE_MASK;
+	unsigned long end = (unsigned long)addr + len;
+	struct ktrepl_verify_result res = { };
+	struct ktrepl_region *region;
+
+	if (end < (unsigned long)addr)
+		return -EINVAL;
+	mutex_lock(&ktrepl_mutex);
+	for (; p < end; p += PAGE_SIZE) {
+		mutex_lock(&text_mutex);
+		ktrepl_execmem_lock();
+		region = ktrepl_region_find(p);
+		if (region)
+			ktrepl_verify_page(region, ktrepl_region_index(region, p),
+					   &res, NULL, true);
+		ktrepl_execmem_unlock();
+		mutex_unlock(&text_mutex);
+		cond_resched();
+	}
+	mutex_unlock(&ktrepl_mutex);
+	if (res.different && ktrepl_info)
+		arch_ktrepl_sync();
+	return res.doubtful ? -EILSEQ : res.different;
 }
 
 /**

@@ -15,7 +15,7 @@
  *     M + me           entry of the primary's table; one mapper an entry: the
  *                      kernel's own locks serialise stores to the same entry
  *     read_key()       static_branch_unlikely(&ktrepl_key) in
- *                      ktrepl_sync_range() (linux/ktrepl.h) and in set_pmd(),
+ *                      ktrepl_sync_range() (linux/ktrepl_mm.h) and in set_pmd(),
  *                      set_pud(), set_p4d(), set_swapper_pgd() (arm64)
  *     look_for(0)      HULL: __ktrepl_sync_range(), by address
  *     look_for(1)      SPAN: __ktrepl_sync_entry(), by entry

@@ -25,9 +25,9 @@ switch_is()
 two_nodes()
 {
 	cpu=$(sed -n 's/^Cpus_allowed_list:[^0-9]*\([0-9]*\).*/\1/p' /proc/self/status)
-	spoil "$1" where "s/^cpu 2 /cpu $cpu /"
-	sed "/node 0/d" "$tmp/spoilt/where" >"$tmp/where"
-	mv "$tmp/where" "$tmp/spoilt/where"
+	spoil "$1" locality "s/^cpu 2 /cpu $cpu /"
+	sed "/node 0/d" "$tmp/spoilt/locality" >"$tmp/locality"
+	mv "$tmp/locality" "$tmp/spoilt/locality"
 	mkdir -p "$tmp/spoilt/system/node/node0" "$tmp/spoilt/system/node/node1"
 	echo 0-1 >"$tmp/spoilt/system/node/online"
 	echo 9999 >"$tmp/spoilt/system/node/node0/cpulist"
