@@ -350,7 +350,9 @@ static void ktrepl_sites_write(const struct ktrepl_poke_site *sites,
 		arch_ktrepl_poke(start, sites->new, sites->len);
 		return;
 	}
-	memcpy(bytes, start, last->addr + last->len - start);
+	/* Not from this node's replica, nor past KASAN redzones. */
+	memcpy(bytes, page_address(ktrepl_primary_page((unsigned long)start)) +
+		      offset_in_page(start), last->addr + last->len - start);
 	for (i = 0; i < nr; i++)
 		memcpy(bytes + (sites[i].addr - start), sites[i].new,
 		       sites[i].len);

@@ -130,16 +130,22 @@ static bool ktrepl_bytes_equal_page(unsigned long addr, const void *want,
 {
 	const struct ktrepl_region *region = ktrepl_region_find(addr);
 	const unsigned int off = offset_in_page(addr);
-	struct page *page = region ? ktrepl_primary_page(addr) : NULL;
 	const void *found, *primary;
 	unsigned long index;
+	struct page *page;
 	int nid;
 
+	if (!region && !want)
+		return true;
+	/* Through the linear map: read-only data holds KASAN redzones. */
+	page = ktrepl_primary_page(addr);
 	if (!page)
-		return !want || !memcmp((void *)addr, want, len);
+		return false;
 	primary = page_address(page) + off;
 	if (want && memcmp(primary, want, len))
 		return false;
+	if (!region)
+		return true;
 	index = ktrepl_region_index(region, addr);
 	if (test_bit(index, region->stale))
 		return true;
