@@ -154,6 +154,24 @@ static inline void ktrepl_test_region_drop(struct ktrepl_test_region *t)
 	vfree(t->mem);
 }
 
+/* Init and exit of suites whose cases work on such pages, in test->priv. */
+static inline int ktrepl_test_region_init(struct kunit *test)
+{
+	struct ktrepl_test_region *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	ktrepl_test_on(test);
+	test->priv = t;
+	ktrepl_test_region_make(test, t);
+	return 0;
+}
+
+static inline void ktrepl_test_region_exit(struct kunit *test)
+{
+	if (test->priv)
+		ktrepl_test_region_drop(test->priv);
+}
+
 /* Writes one site, on all nodes or nowhere. */
 static inline int ktrepl_test_poke(void *addr, const void *new, size_t len)
 {

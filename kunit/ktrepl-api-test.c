@@ -10,23 +10,6 @@
 
 #include "common.h"
 
-static int ktrepl_api_init(struct kunit *test)
-{
-	struct ktrepl_test_region *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, t);
-	ktrepl_test_on(test);
-	test->priv = t;
-	ktrepl_test_region_make(test, t);
-	return 0;
-}
-
-static void ktrepl_api_exit(struct kunit *test)
-{
-	if (test->priv)
-		ktrepl_test_region_drop(test->priv);
-}
-
 /* A node with a replica of the first page of the test's region. */
 static int ktrepl_api_node(struct kunit *test)
 {
@@ -260,8 +243,8 @@ static struct kunit_case ktrepl_api_cases[] = {
 static struct kunit_suite ktrepl_api_suite = {
 	.name = "ktrepl_api",
 	.suite_init = ktrepl_suite_rerun,
-	.init = ktrepl_api_init,
-	.exit = ktrepl_api_exit,
+	.init = ktrepl_test_region_init,
+	.exit = ktrepl_test_region_exit,
 	.test_cases = ktrepl_api_cases,
 };
 

@@ -148,6 +148,15 @@ static void ktrepl_execmem_call_cpu(void *data)
 	call->ret = call->fn(call->arg);
 }
 
+/* The page behind an address on a node; below 0: of the primary. */
+static struct page *ktrepl_execmem_page(struct ktrepl_region *region, int nid,
+					unsigned long addr)
+{
+	return nid < 0 ? vmalloc_to_page((void *)addr) :
+	       ktrepl_region_replica(region, nid,
+				     ktrepl_region_index(region, addr));
+}
+
 /* Does each CPU fetch from its own node what holds @val in an instruction? */
 static void ktrepl_execmem_prove(struct kunit *test, unsigned long addr,
 				 struct ktrepl_execmem_call *call)
@@ -166,8 +175,7 @@ static void ktrepl_execmem_prove(struct kunit *test, unsigned long addr,
 	region = ktrepl_region_find(addr);
 	/* What the primary returns says where the primary is. */
 	for (nid = -1; region && nid < (int)ktrepl_nr_nodes; nid++) {
-		page = nid < 0 ? vmalloc_to_page((void *)addr) :
-		       ktrepl_region_replica(region, nid, ktrepl_region_index(region, addr));
+		page = ktrepl_execmem_page(region, nid, addr);
 		if (!page)
 			continue;
 		new = (old & ~mask) |
@@ -346,8 +354,7 @@ static void ktrepl_execmem_prove_ftrace(struct kunit *test, unsigned long addr)
 	mutex_lock(&text_mutex);
 	region = ktrepl_region_find(addr);
 	for (nid = -1; region && nid < (int)ktrepl_nr_nodes; nid++) {
-		page = nid < 0 ? vmalloc_to_page((void *)addr) :
-		       ktrepl_region_replica(region, nid, ktrepl_region_index(region, addr));
+		page = ktrepl_execmem_page(region, nid, addr);
 		if (!page)
 			continue;
 		new = (unsigned long)&ktrepl_execmem_fake[page_to_nid(page)];

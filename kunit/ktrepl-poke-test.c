@@ -8,23 +8,6 @@
 
 #include "common.h"
 
-static int ktrepl_poke_init(struct kunit *test)
-{
-	struct ktrepl_test_region *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, t);
-	ktrepl_test_on(test);
-	test->priv = t;
-	ktrepl_test_region_make(test, t);
-	return 0;
-}
-
-static void ktrepl_poke_exit(struct kunit *test)
-{
-	if (test->priv)
-		ktrepl_test_region_drop(test->priv);
-}
-
 static const struct {
 	unsigned int off, len;
 } ktrepl_pokes[] = {
@@ -183,8 +166,8 @@ static struct kunit_case ktrepl_poke_cases[] = {
 static struct kunit_suite ktrepl_poke_suite = {
 	.name = "ktrepl_poke",
 	.suite_init = ktrepl_suite_rerun,
-	.init = ktrepl_poke_init,
-	.exit = ktrepl_poke_exit,
+	.init = ktrepl_test_region_init,
+	.exit = ktrepl_test_region_exit,
 	.test_cases = ktrepl_poke_cases,
 };
 

@@ -34,9 +34,17 @@ struct ktrepl_object_replica {
 
 static LIST_HEAD(ktrepl_objects);
 
-/* Slot of a node; NUMA_NO_NODE, which is -1: of the primary. */
-static const void *ktrepl_object_get(const struct ktrepl_object *obj, int nid)
+/**
+ * ktrepl_object_replica - the contents that a node reads
+ * @obj: the object
+ * @nid: the node, or NUMA_NO_NODE for the primary
+ *
+ * Context: rcu_read_lock() or ktrepl_mutex held.
+ * Return: contents; never NULL.
+ */
+const void *ktrepl_object_replica(const struct ktrepl_object *obj, int nid)
 {
+	/* NUMA_NO_NODE is -1. */
 	return rcu_dereference_check(obj->replica[nid + 1],
 				     lockdep_is_held(&ktrepl_mutex));
 }
@@ -100,12 +108,12 @@ static void ktrepl_object_put(const struct ktrepl_object *obj, int nid,
 static void ktrepl_object_publish(struct ktrepl_object *obj, const void *primary,
 				  void **replica)
 {
-	const void *old = ktrepl_object_get(obj, NUMA_NO_NODE), *last;
+	const void *old = ktrepl_object_replica(obj, NUMA_NO_NODE), *last;
 	int nid;
 
 	rcu_assign_pointer(obj->replica[0], primary);
 	for (nid = 0; nid < ktrepl_max_nodes(); nid++) {
-		last = ktrepl_object_get(obj, nid);
+		last = ktrepl_object_replica(obj, nid);
 		rcu_assign_pointer(obj->replica[nid + 1],
 				   replica[nid] ?: primary);
 		if (last != old)
@@ -118,7 +126,7 @@ static void ktrepl_object_publish(struct ktrepl_object *obj, const void *primary
 /* A replica of the present contents on each node that is to have one. */
 static bool ktrepl_object_replicate(struct ktrepl_object *obj)
 {
-	const void *primary = ktrepl_object_get(obj, NUMA_NO_NODE);
+	const void *primary = ktrepl_object_replica(obj, NUMA_NO_NODE);
 	bool whole = true;
 	void *replica;
 	int nid;
@@ -158,11 +166,11 @@ EXPORT_SYMBOL_GPL(ktrepl_object_register);
 
 static void ktrepl_object_drop_replicas(struct ktrepl_object *obj)
 {
-	const void *primary = ktrepl_object_get(obj, NUMA_NO_NODE), *last;
+	const void *primary = ktrepl_object_replica(obj, NUMA_NO_NODE), *last;
 	int nid;
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		last = ktrepl_object_get(obj, nid);
+		last = ktrepl_object_replica(obj, nid);
 		if (last == primary)
 			continue;
 		rcu_assign_pointer(obj->replica[nid + 1], primary);
@@ -188,7 +196,7 @@ void ktrepl_object_unregister(struct ktrepl_object *obj)
 	synchronize_rcu();
 	mutex_lock(&ktrepl_mutex);
 	ktrepl_object_drop_replicas(obj);
-	last = ktrepl_object_get(obj, NUMA_NO_NODE);
+	last = ktrepl_object_replica(obj, NUMA_NO_NODE);
 	for (nid = NUMA_NO_NODE; nid < (int)ktrepl_max_nodes(); nid++)
 		rcu_assign_pointer(obj->replica[nid + 1], obj->initial);
 	ktrepl_object_put(obj, NUMA_NO_NODE, last);
@@ -248,19 +256,6 @@ void ktrepl_object_free(struct ktrepl_object *obj)
 }
 EXPORT_SYMBOL_GPL(ktrepl_object_free);
 
-/**
- * ktrepl_object_replica - the contents that a node reads
- * @obj: the object
- * @nid: the node, or NUMA_NO_NODE for the primary
- *
- * Context: rcu_read_lock() or ktrepl_mutex held.
- * Return: contents; never NULL.
- */
-const void *ktrepl_object_replica(const struct ktrepl_object *obj, int nid)
-{
-	return ktrepl_object_get(obj, nid);
-}
-
 /* New replicas with the contents of a new primary, where there are any now. */
 static void ktrepl_object_renew(const struct ktrepl_object *obj,
 				const void *primary, void **replica)
@@ -299,7 +294,7 @@ int ktrepl_object_update(struct ktrepl_object *obj,
 	if (!primary || !replica)
 		goto out;
 	mutex_lock(&ktrepl_mutex);
-	memcpy(primary, ktrepl_object_get(obj, NUMA_NO_NODE), obj->size);
+	memcpy(primary, ktrepl_object_replica(obj, NUMA_NO_NODE), obj->size);
 	err = fn(primary, arg);
 	if (!err) {
 		ktrepl_object_renew(obj, primary, replica);
@@ -367,8 +362,8 @@ void ktrepl_objects_verify(struct ktrepl_verify_result *res, struct seq_file *m)
 			if (!ktrepl_object_has(obj, nid))
 				continue;
 			res->compared++;
-			if (!memcmp(ktrepl_object_get(obj, nid),
-				    ktrepl_object_get(obj, NUMA_NO_NODE),
+			if (!memcmp(ktrepl_object_replica(obj, nid),
+				    ktrepl_object_replica(obj, NUMA_NO_NODE),
 				    obj->size))
 				continue;
 			res->different++;

@@ -141,24 +141,30 @@ static void ktrepl_verify_page(struct ktrepl_region *region, unsigned long index
 }
 
 /* Patching goes on between one page and the next. */
+static void ktrepl_verify_index(struct ktrepl_region *region, unsigned long index,
+				struct ktrepl_verify_result *res,
+				struct seq_file *m, bool repair)
+{
+	mutex_lock(&text_mutex);
+	ktrepl_execmem_lock();
+	ktrepl_verify_page(region, index, res, m, repair);
+	ktrepl_execmem_unlock();
+	mutex_unlock(&text_mutex);
+	cond_resched();
+}
+
 static void ktrepl_verify_region(struct ktrepl_region *region, struct ktrepl_verify_result *res,
 				 struct seq_file *m, bool repair)
 {
 	unsigned long i;
 
-	for (i = 0; i < ktrepl_region_pages(region); i++) {
-		mutex_lock(&text_mutex);
-		ktrepl_execmem_lock();
-		ktrepl_verify_page(region, i, res, m, repair);
-		ktrepl_execmem_unlock();
-		mutex_unlock(&text_mutex);
-		cond_resched();
-	}
+	for (i = 0; i < ktrepl_region_pages(region); i++)
+		ktrepl_verify_index(region, i, res, m, repair);
 }
 
 /**
  * ktrepl_region_repair - write a page to the replicas that differ
- * @region:    the region
+ * @region: the region
  * @index:  page within the region
  * @differ: on return, the nodes whose replica still differs
  *
@@ -201,15 +207,10 @@ int ktrepl_repair(const void *addr, size_t len)
 		return -EINVAL;
 	mutex_lock(&ktrepl_mutex);
 	for (; p < end; p += PAGE_SIZE) {
-		mutex_lock(&text_mutex);
-		ktrepl_execmem_lock();
 		region = ktrepl_region_find(p);
 		if (region)
-			ktrepl_verify_page(region, ktrepl_region_index(region, p),
-					   &res, NULL, true);
-		ktrepl_execmem_unlock();
-		mutex_unlock(&text_mutex);
-		cond_resched();
+			ktrepl_verify_index(region, ktrepl_region_index(region, p),
+					    &res, NULL, true);
 	}
 	mutex_unlock(&ktrepl_mutex);
 	if (res.different && ktrepl_info)
