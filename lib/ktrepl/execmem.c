@@ -435,7 +435,7 @@ static bool ktrepl_execmem_map_all(struct ktrepl_region *region)
 
 /**
  * ktrepl_execmem_retire - take the memory behind a replica out of use
- * @region:   the region
+ * @region: the region
  * @nid:   node of the replica
  * @index: page within the region
  *

@@ -230,7 +230,7 @@ static bool ktrepl_any_node_left(void)
 
 /**
  * ktrepl_retire - a replica does not keep what is written to it
- * @region:   the region
+ * @region: the region
  * @nid:   node of the replica
  * @index: page within the region
  *

@@ -163,7 +163,7 @@ static __always_inline void ktrepl_node_count(struct ktrepl_node *node,
  * @unmapped: @execmem: no CPU can reach its pages any more
  * @stable: @execmem: pages that nobody can have written to, other than by a
  *	   poke, since the copying of them began; changes under ktrepl_pt_lock
- * @replica:  by node id: an entry a page, NULL where the node uses the primary;
+ * @replica: by node id: an entry a page, NULL where the node uses the primary;
  *	   removed under text_mutex
  */
 struct ktrepl_region {
@@ -215,7 +215,7 @@ static inline unsigned long ktrepl_region_index(const struct ktrepl_region *regi
 
 /**
  * ktrepl_region_replica - the replica of one page on a node
- * @region:   the region
+ * @region: the region
  * @nid:   the node
  * @index: page within the region
  *
@@ -366,7 +366,7 @@ struct ktrepl_window {
 	void *alias;
 };
 
-/* Under ktrepl_mutex; empty while nobody replicas. */
+/* Under ktrepl_mutex; empty while nobody copies. */
 extern struct ktrepl_window ktrepl_window;
 
 void ktrepl_window_add(struct ktrepl_window *w, struct page *page,

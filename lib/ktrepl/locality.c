@@ -47,7 +47,7 @@ struct ktrepl_locality_marks {
 
 /**
  * struct ktrepl_locality_walk - how far one CPU has come in one region
- * @region:  the region
+ * @region: the region
  * @addr: first address that has not been looked at, or has a wrong leaf
  * @ok:   the latter is not so
  */

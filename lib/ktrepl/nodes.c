@@ -257,8 +257,8 @@ int ktrepl_node_preferred(int nid)
  *
  * Differs from ktrepl_node_preferred() while that node has no tables yet.
  *
- * Context: ktrepl_node.live does not change: cpus_read_lock or cpus_write_lock
- * held, or a callback of CPU hotplug.
+ * Context: Any.  For the answer to stay true, ktrepl_node.live must not change:
+ * cpus_read_lock or cpus_write_lock held, or a callback of CPU hotplug.
  * Return: the nearest node that is live or holds the primary.
  */
 int ktrepl_node_now(int nid)
@@ -268,7 +268,7 @@ int ktrepl_node_now(int nid)
 
 	bitmap_copy(nodes, ktrepl_primary_nodes, KTREPL_MAX_NODES);
 	for (n = 0; n < ktrepl_nr_nodes; n++)
-		if (ktrepl_nodes[n] && ktrepl_nodes[n]->live)
+		if (ktrepl_nodes[n] && READ_ONCE(ktrepl_nodes[n]->live))
 			__set_bit(n, nodes);
 	return ktrepl_nearest(nid, nodes);
 }

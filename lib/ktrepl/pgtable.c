@@ -704,7 +704,7 @@ static void ktrepl_sync_nodes(struct ktrepl_node *node, unsigned long start,
 
 /**
  * ktrepl_page_copy_begin - before a dead page is copied
- * @region:   the region
+ * @region: the region
  * @index: page within the region
  *
  * It is stable from now on, if it is read-only.
@@ -737,7 +737,7 @@ static void ktrepl_pages_sync(const struct ktrepl_region *region, unsigned long 
 /**
  * ktrepl_pages_map_replica - after pages have been copied: nodes map the
  * replicas
- * @region:   the region
+ * @region: the region
  * @index: first page within the region
  * @nr:	   number of pages
  *
@@ -764,7 +764,7 @@ unsigned long ktrepl_pages_map_replica(struct ktrepl_region *region, unsigned lo
 
 /**
  * ktrepl_page_map_primary - have all nodes map the primary of a page
- * @region:   the region
+ * @region: the region
  * @index: page within the region
  *
  * Context: Process context, ktrepl_execmem_mutex held.

@@ -238,7 +238,7 @@ struct ktrepl_region *ktrepl_region_around(unsigned long addr, unsigned long *st
 
 /**
  * ktrepl_region_array - have a node's replicas of a region listed
- * @region:  the region
+ * @region: the region
  * @node: the node
  *
  * Context: Process context, ktrepl_mutex held.
@@ -439,7 +439,7 @@ static void ktrepl_region_flush(struct ktrepl_region *region, int nid)
 
 /**
  * ktrepl_region_publish - fill replicas, and have pokes write them from now on
- * @region:   the region
+ * @region: the region
  * @nid:   the node; no CPU is on it, unless the region is not mapped
  * @fresh: from ktrepl_region_reserve(), freed here; or NULL
  *
@@ -499,7 +499,7 @@ static void ktrepl_region_unlist(struct page **slot)
 
 /**
  * ktrepl_dropped - take note that a node has lost its replica of a page
- * @region:   the region
+ * @region: the region
  * @nid:   the node
  * @index: page within the region
  *
@@ -532,7 +532,7 @@ static void ktrepl_region_retire_leaf(struct ktrepl_region *region, int nid,
 
 /**
  * ktrepl_region_retire - take the memory behind a replica out of use
- * @region:   the region
+ * @region: the region
  * @nid:   the node; no CPU is on it, unless @region is of executable memory
  * @index: page within the region
  *

@@ -30,7 +30,7 @@ struct ktrepl_window ktrepl_window;
  * ktrepl_window_add - have a replica filled through a window
  * @w:	   the window, neither open nor full
  * @page:  the replica
- * @region:   its region
+ * @region: its region
  * @nid:   its node
  * @index: its page within its region
  *
