@@ -186,6 +186,68 @@ static void ktrepl_api_sites(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_poke_sites(sites, 0, NULL), 0);
 }
 
+/* === Examples of Documentation/core-api/ktrepl.rst ======================= */
+
+/* [sites] */
+static int ktrepl_api_two_sites(void *a, void *b, const u32 *old, const u32 *new)
+{
+	struct ktrepl_poke_site sites[] = {
+		{ .addr = a, .new = &new[0], .old = &old[0], .len = 4 },
+		{ .addr = b, .new = &new[1], .old = &old[1], .len = 4 },
+	};
+	unsigned int refused;
+	int err;
+
+	err = ktrepl_poke_sites(sites, ARRAY_SIZE(sites), &refused);
+	if (err == -EILSEQ)
+		pr_warn("%pS has other bytes\n", sites[refused].addr);
+	return err;
+}
+
+/* [/sites] */
+
+/* [read] */
+static unsigned int ktrepl_api_show(const void *addr)
+{
+	struct ktrepl_place place;
+	unsigned int nr = 0;
+	u8 bytes[16];
+	int nid;
+
+	if (!ktrepl_query(addr, &place) || place.stale)
+		return 0;
+	for_each_set_bit(nid, place.replicas, KTREPL_MAX_NODES) {
+		if (ktrepl_read(nid, bytes, addr, sizeof(bytes)))
+			continue;
+		pr_info("node %d: %*ph\n", nid, (int)sizeof(bytes), bytes);
+		nr++;
+	}
+	return nr;
+}
+
+/* [/read] */
+
+static void ktrepl_api_examples(struct kunit *test)
+{
+	struct ktrepl_test_region *t = test->priv;
+	u32 old[2], new[2] = { 1, 2 }, now[2];
+	u8 *b = t->mem + PAGE_SIZE - 2;
+	struct ktrepl_place place;
+
+	memcpy(&old[0], t->mem, 4);
+	memcpy(&old[1], b, 4);
+	KUNIT_EXPECT_EQ(test, ktrepl_api_two_sites(t->mem, b, old, new), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_api_two_sites(t->mem, b, old, new), -EILSEQ);
+	memcpy(&now[0], t->mem, 4);
+	memcpy(&now[1], b, 4);
+	KUNIT_EXPECT_MEMEQ(test, now, new, sizeof(now));
+	KUNIT_ASSERT_TRUE(test, ktrepl_query(t->mem, &place));
+	KUNIT_EXPECT_EQ(test, ktrepl_api_show(t->mem),
+			bitmap_weight(place.replicas, KTREPL_MAX_NODES));
+}
+
+/* === Events ============================================================== */
+
 static unsigned int ktrepl_api_events[KTREPL_NOT_HEALED + 1];
 
 static int ktrepl_api_event(struct notifier_block *nb, unsigned long event,
@@ -236,6 +298,7 @@ static struct kunit_case ktrepl_api_cases[] = {
 	KUNIT_CASE(ktrepl_api_read),
 	KUNIT_CASE(ktrepl_api_compare),
 	KUNIT_CASE(ktrepl_api_sites),
+	KUNIT_CASE(ktrepl_api_examples),
 	KUNIT_CASE(ktrepl_api_notify),
 	{ }
 };

@@ -571,6 +571,70 @@ static void ktrepl_execmem_shortage(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 }
 
+/* Pages of another subsystem. */
+static void ktrepl_execmem_pages(struct kunit *test)
+{
+	const char *text = "the quick brown fox";
+	struct ktrepl_place place;
+	u8 *pages, read[20];
+	int nid;
+
+	KUNIT_EXPECT_NULL(test, alloc_replicated_pages("none", 0));
+	KUNIT_EXPECT_NULL(test, alloc_replicated_pages("much", SIZE_MAX));
+	KUNIT_EXPECT_EQ(test, seal_replicated_pages(test), -EINVAL);
+	free_replicated_pages(NULL);
+
+	pages = alloc_replicated_pages("test", PAGE_SIZE + 1);
+	KUNIT_ASSERT_NOT_NULL(test, pages);
+	KUNIT_EXPECT_NULL(test, memchr_inv(pages, 0, 2 * PAGE_SIZE));
+	ktrepl_execmem_flush();
+	ktrepl_execmem_expect(test, (unsigned long)pages, false);
+
+	memset(pages, 0x17, 2 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, seal_replicated_pages(pages + PAGE_SIZE), -EINVAL);
+	KUNIT_EXPECT_EQ(test, seal_replicated_pages(pages), 0);
+	ktrepl_execmem_flush();
+	ktrepl_execmem_expect(test, (unsigned long)pages, true);
+	ktrepl_execmem_expect(test, (unsigned long)pages + PAGE_SIZE, true);
+	KUNIT_ASSERT_TRUE(test, ktrepl_query(pages, &place));
+	KUNIT_EXPECT_EQ(test, place.kind, KTREPL_RODATA);
+	KUNIT_EXPECT_TRUE(test, place.execmem);
+	KUNIT_EXPECT_FALSE(test, place.stale);
+
+	/* Across the boundary, on every node, and nowhere else. */
+	KUNIT_EXPECT_EQ(test, write_replicated_pages(pages + PAGE_SIZE - 9, text,
+						     sizeof(read)), 0);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		KUNIT_EXPECT_EQ(test, ktrepl_read(nid, read,
+						  pages + PAGE_SIZE - 9,
+						  sizeof(read)), 0);
+		KUNIT_EXPECT_STREQ(test, (char *)read, text);
+	}
+	KUNIT_EXPECT_NULL(test, memchr_inv(pages, 0x17, PAGE_SIZE - 9));
+	KUNIT_EXPECT_EQ(test, ktrepl_compare(pages, 2 * PAGE_SIZE, NULL), 0);
+
+	KUNIT_EXPECT_EQ(test, write_replicated_pages(pages + 2 * PAGE_SIZE - 1,
+						     text, 2), -EFAULT);
+	KUNIT_EXPECT_EQ(test, pages[2 * PAGE_SIZE - 1], 0x17);
+	KUNIT_EXPECT_EQ(test, write_replicated_pages(pages - 1, text, 2), -EFAULT);
+	KUNIT_EXPECT_EQ(test, write_replicated_pages(&place, text, 2), -EFAULT);
+	KUNIT_EXPECT_EQ(test, write_replicated_pages(pages, text, SIZE_MAX),
+			-EFAULT);
+	KUNIT_EXPECT_EQ(test, write_replicated_pages(pages, text, 0), 0);
+
+	ktrepl_disable();
+	KUNIT_EXPECT_EQ(test, write_replicated_pages(pages, text, 1), 0);
+	KUNIT_EXPECT_EQ(test, pages[0], text[0]);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+	ktrepl_execmem_flush();
+	ktrepl_execmem_expect(test, (unsigned long)pages, true);
+
+	free_replicated_pages(pages);
+	ktrepl_execmem_flush();
+	KUNIT_EXPECT_FALSE(test, ktrepl_query(pages, &place));
+	KUNIT_EXPECT_EQ(test, write_replicated_pages(pages, text, 1), -EFAULT);
+}
+
 /* No page of any node's tables is writable and executable. */
 static void ktrepl_execmem_wx(struct kunit *test)
 {
@@ -591,6 +655,7 @@ static struct kunit_case ktrepl_execmem_cases[] = {
 	KUNIT_CASE(ktrepl_execmem_dying),
 	KUNIT_CASE_SLOW(ktrepl_execmem_switch),
 	KUNIT_CASE_SLOW(ktrepl_execmem_shortage),
+	KUNIT_CASE(ktrepl_execmem_pages),
 	KUNIT_CASE(ktrepl_execmem_wx),
 	{ }
 };

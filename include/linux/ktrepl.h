@@ -239,7 +239,7 @@ ktrepl_object_read(const struct ktrepl_object *obj)
 struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
 					  size_t size);
 void ktrepl_object_free(struct ktrepl_object *obj);
-int ktrepl_object_register(struct ktrepl_object *obj);
+void ktrepl_object_register(struct ktrepl_object *obj);
 void ktrepl_object_unregister(struct ktrepl_object *obj);
 int ktrepl_object_update(struct ktrepl_object *obj,
 			 int (*fn)(void *new, void *arg), void *arg);
@@ -331,9 +331,8 @@ static inline int ktrepl_object_update(struct ktrepl_object *obj,
 	return err;
 }
 
-static inline int ktrepl_object_register(struct ktrepl_object *obj)
+static inline void ktrepl_object_register(struct ktrepl_object *obj)
 {
-	return 0;
 }
 
 static inline void ktrepl_object_unregister(struct ktrepl_object *obj)
@@ -379,6 +378,92 @@ static inline void ktrepl_object_free(struct ktrepl_object *obj)
 
 #endif /* CONFIG_KTREPL */
 
+#ifdef CONFIG_KTREPL_MODULES
+
+/**
+ * alloc_replicated_pages - allocate pages that are to be read-only
+ * @name: what reports call them
+ * @size: in bytes; whole pages are allocated
+ *
+ * For a table that is too large for an object, or read by plain loads: the
+ * owner fills the pages, then has them sealed.  From then on every node has a
+ * replica, and write_replicated_pages() changes all of them.
+ *
+ * A module frees its pages before it goes.
+ *
+ * Context: Process context, may sleep.
+ * Return: zeroed pages, which are writable and shared by all nodes; NULL when
+ * there is no memory, or @size is 0.
+ */
+void *alloc_replicated_pages(const char *name, size_t size);
+
+/**
+ * seal_replicated_pages - make pages read-only, and have them replicated
+ * @pages: from alloc_replicated_pages()
+ *
+ * The replicas come some time later, and after that when replication is
+ * switched on.  Until then, while it is off, refused, or without
+ * ktrepl.modules=, and where memory is short, nodes read the primary.
+ *
+ * Context: Process context, may sleep.
+ * Return: 0; -EINVAL when @pages is not from alloc_replicated_pages(); or what
+ * set_memory_ro() returned.
+ */
+int seal_replicated_pages(void *pages);
+
+/**
+ * write_replicated_pages - write to pages and all their replicas
+ * @dst: first address, in pages of alloc_replicated_pages()
+ * @src: bytes to write
+ * @len: number of bytes
+ *
+ * Readers may see some bytes of the old and some of the new contents, and nodes
+ * may disagree until this returns: what readers must find whole is an object.
+ *
+ * Context: Process context, may sleep.  Takes text_mutex.
+ * Return: 0; -EFAULT, with nothing written, when the range is not within one
+ * allocation.
+ */
+int write_replicated_pages(void *dst, const void *src, size_t len);
+
+/**
+ * free_replicated_pages - free pages and their replicas
+ * @pages: from alloc_replicated_pages(), which nobody reads or writes any more;
+ *	   nothing happens for anything else
+ *
+ * Context: Process context, may sleep.
+ */
+void free_replicated_pages(void *pages);
+
+#else /* !CONFIG_KTREPL_MODULES */
+
+#include <linux/string.h>
+#include <linux/vmalloc.h>
+
+static inline void *alloc_replicated_pages(const char *name, size_t size)
+{
+	return size ? vzalloc(size) : NULL;
+}
+
+/* They stay writable. */
+static inline int seal_replicated_pages(void *pages)
+{
+	return 0;
+}
+
+static inline int write_replicated_pages(void *dst, const void *src, size_t len)
+{
+	memcpy(dst, src, len);
+	return 0;
+}
+
+static inline void free_replicated_pages(void *pages)
+{
+	vfree(pages);
+}
+
+#endif /* CONFIG_KTREPL_MODULES */
+
 #define __replicated_object(_handle)					\
 	((struct ktrepl_object __force *)(_handle))
 
@@ -403,8 +488,9 @@ static inline void ktrepl_object_free(struct ktrepl_object *obj)
  * replicated_register - have a defined object replicated
  * @_handle: from DEFINE_REPLICATED()
  *
+ * A node without memory for its replica reads the primary.
+ *
  * Context: Process context, may sleep.
- * Return: 0.  A node without memory for its replica reads the primary.
  */
 #define replicated_register(_handle)					\
 	ktrepl_object_register(__replicated_object(_handle))

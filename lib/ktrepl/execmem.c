@@ -682,7 +682,7 @@ static void ktrepl_execmem_show_bytes(struct seq_file *m, const unsigned long *n
 		seq_puts(m, " -");
 }
 
-/* What an area is called: as its module, or as what it is for. */
+/* What an area is called: as its module or owner, or as what it is for. */
 static void ktrepl_execmem_name(const struct ktrepl_region *region, char *name,
 				size_t size)
 {
@@ -697,6 +697,8 @@ static void ktrepl_execmem_name(const struct ktrepl_region *region, char *name,
 	mod = __module_address(region->start);
 	strscpy(name, mod ? mod->name : other, size);
 	preempt_enable();
+	if (!mod)
+		ktrepl_pages_name(region->start, name, size);
 }
 
 static void ktrepl_execmem_show_region(struct seq_file *m, struct ktrepl_region *region,

@@ -515,7 +515,7 @@ static inline void arch_ktrepl_attach(void) { }
 
 #ifdef CONFIG_KTREPL_MODULES
 
-/* execmem.c: modules and all other executable memory */
+/* execmem.c, pages.c: modules and all other executable memory */
 extern struct mutex ktrepl_execmem_mutex;
 extern struct list_head ktrepl_execmem_regions;
 
@@ -533,6 +533,7 @@ void ktrepl_execmem_queue(struct ktrepl_region *region);
 void ktrepl_execmem_flush(void);
 void ktrepl_execmem_retire(struct ktrepl_region *region, int nid, unsigned long index);
 int ktrepl_execmem_show(struct seq_file *m);
+void ktrepl_pages_name(unsigned long addr, char *name, size_t size);
 
 static inline void ktrepl_execmem_lock(void)
 {

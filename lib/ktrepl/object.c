@@ -151,16 +151,14 @@ static bool ktrepl_object_replicate(struct ktrepl_object *obj)
  * @obj: the object, of which nobody has replicas yet
  *
  * Context: Process context, may sleep.
- * Return: 0.
  */
-int ktrepl_object_register(struct ktrepl_object *obj)
+void ktrepl_object_register(struct ktrepl_object *obj)
 {
 	mutex_lock(&ktrepl_mutex);
 	list_add_tail(&obj->list, &ktrepl_objects);
 	if (ktrepl_is_on() && !ktrepl_object_replicate(obj))
 		ktrepl_heal_soon();
 	mutex_unlock(&ktrepl_mutex);
-	return 0;
 }
 EXPORT_SYMBOL_GPL(ktrepl_object_register);
 
