@@ -4,7 +4,7 @@ export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOB
 
 .PHONY: help setup image run shell kunit suites stress power shortage roots debian static docs models
 .PHONY: check check-all again releases bisect-check trixie latency clean
-.PHONY: bench bench-gate bench-history locality loops report profile
+.PHONY: bench bench-gate bench-sites bench-history locality loops report profile
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -36,6 +36,7 @@ help:
 	@echo 'make trixie    make TARGET=run in a root of Debian 13'
 	@echo 'make bench     cost as instruction counts: not built, off, on'
 	@echo 'make bench-gate  fail where a call costs 0.5 % more than scripts/bench-counts has it'
+	@echo 'make bench-sites  a batch of 1,000 pokes on 8 nodes, against as many pokes'
 	@echo 'make bench-history  plot these counts over the commits that changed them'
 	@echo 'make locality  which node serves the fetches of each CPU, replication off and on'
 	@echo 'make loops     RedHawk'"'"'s four loops, hot and cold: instructions, and lines that miss all'
@@ -139,6 +140,9 @@ bench: setup
 
 bench-gate: image
 	@scripts/bench gate
+
+bench-sites: setup
+	@scripts/bench sites
 
 bench-history:
 	@scripts/install python3-matplotlib

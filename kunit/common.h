@@ -39,17 +39,14 @@ static inline void ktrepl_test_refill(struct ktrepl_node *node) { }
 
 #endif
 
-/*
- * Built-in suites run before kernel text is protected, and so before anything
- * of it can be replicated.  The generic port needs nothing of that kind, and
- * is started here.  Leaves replication on.
- */
+void ktrepl_test_start(void);
+
+/* Leaves replication on. */
 static inline int ktrepl_test_on(struct kunit *test)
 {
 	int nid;
 
-	if (!ktrepl_info && !IS_ENABLED(CONFIG_HAVE_ARCH_KTREPL))
-		ktrepl_late_init();
+	ktrepl_test_start();
 	if (!ktrepl_info)
 		kunit_skip(test, "kernel text is not protected yet");
 	if (ktrepl_info->refuse)

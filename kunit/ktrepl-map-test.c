@@ -29,6 +29,7 @@ static int ktrepl_map_init(struct kunit *test)
 {
 	struct ktrepl_map *map;
 
+	ktrepl_test_start();
 	if (!ktrepl_info)
 		kunit_skip(test, "kernel text is not protected yet");
 	map = kunit_kzalloc(test, sizeof(*map), GFP_KERNEL);

@@ -16,7 +16,8 @@
 
 #include "internal.h"
 
-static unsigned int fake_nodes;
+/* The tests need some. */
+static unsigned int fake_nodes = IS_ENABLED(CONFIG_KTREPL_KUNIT_TEST) ? 4 : 0;
 
 static int fake_nodes_set(const char *val, const struct kernel_param *kp)
 {
@@ -28,7 +29,7 @@ static const struct kernel_param_ops fake_nodes_ops = {
 	.get = param_get_uint,
 };
 module_param_cb(fake_nodes, &fake_nodes_ops, &fake_nodes, 0444);
-MODULE_PARM_DESC(fake_nodes, "number of pretended nodes, up to 8");
+MODULE_PARM_DESC(fake_nodes, "number of pretended nodes, up to 8 (default: 4 for KUnit, else none)");
 
 static struct ktrepl_arch_info ktrepl_generic_info = {
 	.text_mutex = true,

@@ -9,6 +9,10 @@
  * of single calls on each CPU in turn, and the mean of all CPUs at once. Under
  * -icount shift=0 the figures are instructions, of all CPUs together.
  *
+ * With sites=N instead: N pokes of four bytes each, one by one and by one call of
+ * ktrepl_poke_sites(), which looks at all sites first; 64 bytes apart, so that several
+ * share a window, and 520.
+ *
  * Not a part of the kernel with ktrepl, so that one without it can be measured.
  */
 
@@ -16,8 +20,11 @@
 
 #include <linux/atomic.h>
 #include <linux/cpu.h>
+#include <linux/delay.h>
 #include <linux/kprobes.h>
 #include <linux/kthread.h>
+#include <linux/ktrepl.h>
+#include <linux/ktrepl_poke.h>
 #include <linux/module.h>
 #include <linux/mm.h>
 #include <linux/mmu_context.h>
@@ -29,6 +36,10 @@
 static unsigned int loops = 300;
 module_param(loops, uint, 0444);
 MODULE_PARM_DESC(loops, "calls on each CPU");
+
+static unsigned int sites;
+module_param(sites, uint, 0444);
+MODULE_PARM_DESC(sites, "only poke so many sites");
 
 static int (*bench_ro)(unsigned long addr, int pages);
 static int (*bench_rw)(unsigned long addr, int pages);
@@ -93,6 +104,60 @@ static int bench_cr3(void)
 }
 #endif
 
+static int (*bench_poke_sites)(const struct ktrepl_poke_site *sites,
+			       unsigned int nr, unsigned int *refused);
+static struct ktrepl_poke_site *bench_sites;
+static u8 *bench_text;
+
+/* What is there is expected, and written once more. */
+static void bench_sites_fill(unsigned int apart)
+{
+	unsigned int i;
+
+	for (i = 0; i < sites; i++)
+		bench_sites[i] = (struct ktrepl_poke_site){
+			.addr = bench_text + i * apart, .len = 4,
+			.old = "\0\0\0", .new = "\0\0\0",
+		};
+}
+
+static int bench_each(unsigned int apart)
+{
+	unsigned int i;
+	int err = 0;
+
+	bench_sites_fill(apart);
+	for (i = 0; i < sites && !err; i++)
+		err = bench_poke_sites(&bench_sites[i], 1, NULL);
+	return err;
+}
+
+static int bench_batch(unsigned int apart)
+{
+	bench_sites_fill(apart);
+	return bench_poke_sites(bench_sites, sites, NULL);
+}
+
+static int bench_near_each(void)
+{
+	return bench_each(64);
+}
+
+static int bench_near_batch(void)
+{
+	return bench_batch(64);
+}
+
+static int bench_far_each(void)
+{
+	return bench_each(520);
+}
+
+static int bench_far_batch(void)
+{
+	return bench_batch(520);
+}
+
 struct bench {
 	const char *name;
 	int (*call)(void);
@@ -110,6 +175,13 @@ static struct bench benches[] = {
 #ifdef CONFIG_X86
 	{ "cr3-100", bench_cr3 },
 #endif
+};
+
+static struct bench site_benches[] = {
+	{ "near-each", bench_near_each },
+	{ "near-batch", bench_near_batch },
+	{ "far-each", bench_far_each },
+	{ "far-batch", bench_far_batch },
 };
 
 static struct bench *bench_now;
@@ -187,11 +259,33 @@ static void *bench_find(const char *name)
 	return found;
 }
 
+static int __init bench_init_sites(void)
+{
+	int i, err = -ENOMEM;
+
+	bench_poke_sites = bench_find("ktrepl_poke_sites");
+	if (!bench_poke_sites)
+		return -ENOENT;
+	bench_sites = kvcalloc(sites, sizeof(*bench_sites), GFP_KERNEL);
+	bench_text = alloc_replicated_pages("bench", (size_t)sites * 520 + 4);
+	if (bench_sites && bench_text)
+		err = seal_replicated_pages(bench_text);
+	/* Replicas come soon. */
+	msleep(1000);
+	for (i = 0; i < ARRAY_SIZE(site_benches) && !err; i++)
+		err = bench_run(&site_benches[i]);
+	free_replicated_pages(bench_text);
+	kvfree(bench_sites);
+	return err;
+}
+
 static int __init bench_init(void)
 {
 	void **page;
 	int i, cpu, err = 0;
 
+	if (sites)
+		return bench_init_sites();
 	bench_ro = bench_find("set_memory_ro");
 	bench_rw = bench_find("set_memory_rw");
 	if (!bench_ro || !bench_rw)
