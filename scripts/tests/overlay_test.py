@@ -247,6 +247,20 @@ class Synthetic(OverlayCase):
             "  0002-two.patch: hunk 1 does not fit mm/two.c:17", "      no such line: line 20"])
         self.bad("0002-two.patch: hunk 1 does not fit", "apply")
 
+    def test_optional(self):
+        self.add_patch("optional/0001-two.patch", {"mm/two.c": {9: "line nine\n"}})
+        self.assertNotIn("two.c", self.good("check"))
+        self.assertIn("patch  mm/two.c (0001-two.patch)", self.good("check", "--optional"))
+        self.good("apply", "--optional")
+        self.assertIn("line nine", self.read("mm/two.c"))
+        self.assertIn("up to date", self.good("status", "--optional"))
+        self.assertIn("undo   mm/two.c", self.good("check"))
+        out = self.scratch / "series"
+        self.assertIn("exported 4 patches", self.good("export", "--optional", str(out)))
+        self.assertIn("line nine", sorted(out.iterdir())[-1].read_text())
+        self.good("revert")
+        self.assertEqual(self.read("mm/two.c"), "".join(LINES))
+
     def test_refuses_a_malformed_patch(self):
         path = self.repo / "patches/6.12/0001-one.patch"
         path.write_text(path.read_text().replace("@@ -2,7", "@@ -2,9"))
@@ -298,7 +312,7 @@ class Real(OverlayCase):
             self.skipTest("no --kernel DIR")
         self.repo, self.tree = SCRIPTS.parent, self.scratch / "tree"
         targets = {"Makefile"}
-        for patch in (self.repo / "patches/6.12").glob("*.patch"):
+        for patch in (self.repo / "patches/6.12").rglob("*.patch"):
             targets.update(line[6:] for line in patch.read_text().splitlines()
                            if line.startswith("+++ b/"))
         for target in targets:
@@ -310,6 +324,9 @@ class Real(OverlayCase):
 
     def test_export(self):
         self.good("export", str(self.scratch / "series"))
+
+    def test_export_with_optional_patches(self):
+        self.good("export", "--optional", str(self.scratch / "series"))
 
 
 if __name__ == "__main__":
