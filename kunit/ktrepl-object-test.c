@@ -26,14 +26,14 @@ static int ktrepl_object_init(struct kunit *test)
 	return 0;
 }
 
-static struct ktrepl_text __replicated *ktrepl_object_of(struct kunit *test)
+static struct ktrepl_text __replicated *ktrepl_handle_of(struct kunit *test)
 {
 	return (struct ktrepl_text __replicated __force *)test->priv;
 }
 
 static void ktrepl_object_exit(struct kunit *test)
 {
-	free_replicated(ktrepl_object_of(test));
+	free_replicated(ktrepl_handle_of(test));
 }
 
 /*
@@ -41,14 +41,14 @@ static void ktrepl_object_exit(struct kunit *test)
  */
 static int ktrepl_expect_object(struct kunit *test, const void *data)
 {
-	const struct ktrepl_object *obj = test->priv;
+	const struct ktrepl_object *obj = ktrepl_object_of(test->priv);
 	const void *primary;
 	int nid, own = 0;
 
 	rcu_read_lock();
 	primary = ktrepl_object_replica(obj, NUMA_NO_NODE);
 	KUNIT_EXPECT_MEMEQ(test, primary, data, SIZE);
-	KUNIT_EXPECT_MEMEQ(test, replicated_deref(ktrepl_object_of(test))->bytes,
+	KUNIT_EXPECT_MEMEQ(test, replicated_deref(ktrepl_handle_of(test))->bytes,
 			   (const char *)data, SIZE);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		KUNIT_EXPECT_MEMEQ(test, ktrepl_object_replica(obj, nid), data,
@@ -67,23 +67,42 @@ static int ktrepl_object_shout(void *new, void *arg)
 	return text->bytes[0] == '!' ? -ERANGE : 0;
 }
 
+/* What a CPU reads is the replica of its node, by a pointer there. */
+static void ktrepl_expect_local(struct kunit *test)
+{
+	const struct ktrepl_object *obj = ktrepl_object_of(test->priv);
+	const struct ktrepl_node *node;
+	int cpu;
+
+	mutex_lock(&ktrepl_mutex);
+	for_each_online_cpu(cpu) {
+		node = ktrepl_best_node(cpu);
+		KUNIT_EXPECT_PTR_EQ(test,
+				    rcu_access_pointer(per_cpu_ptr(obj->local, cpu)->contents),
+				    ktrepl_object_replica(obj, node ? node->nid : NUMA_NO_NODE));
+	}
+	mutex_unlock(&ktrepl_mutex);
+}
+
 static void ktrepl_object_contents(struct kunit *test)
 {
 	struct ktrepl_text data = ktrepl_init_data;
 
+	ktrepl_expect_local(test);
 	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, &ktrepl_init_data), 2);
 	memcpy(data.bytes, "THE QUICK", 9);
-	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_object_of(test),
+	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_handle_of(test),
 						ktrepl_object_shout,
 						"THE QUICK"), 0);
 	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, &data), 2);
+	ktrepl_expect_local(test);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 }
 
 /* An update that fails changes nothing. */
 static void ktrepl_object_refused(struct kunit *test)
 {
-	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_object_of(test),
+	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_handle_of(test),
 						ktrepl_object_shout, "!"),
 			-ERANGE);
 	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, &ktrepl_init_data), 2);
@@ -131,8 +150,10 @@ static void ktrepl_object_switch(struct kunit *test)
 {
 	ktrepl_disable();
 	KUNIT_EXPECT_EQ(test, ktrepl_expect_object(test, &ktrepl_init_data), 0);
+	ktrepl_expect_local(test);
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, &ktrepl_init_data), 2);
+	ktrepl_expect_local(test);
 }
 
 /* Without memory for new copies all nodes read the new primary. */
@@ -143,7 +164,7 @@ static void ktrepl_object_shortage(struct kunit *test)
 
 	memcpy(data.bytes, "THE", 3);
 	WRITE_ONCE(ktrepl_param_mem_max, 1);
-	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_object_of(test),
+	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_handle_of(test),
 						ktrepl_object_shout, "THE"), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_expect_object(test, &data), 0);
 	WRITE_ONCE(ktrepl_param_mem_max, max);
@@ -152,14 +173,15 @@ static void ktrepl_object_shortage(struct kunit *test)
 /* Verification can fail: one replica is changed behind its back. */
 static void ktrepl_object_corrupt(struct kunit *test)
 {
+	const struct ktrepl_object *obj = ktrepl_object_of(test->priv);
 	char *replica = NULL;
 	int nid;
 
 	mutex_lock(&ktrepl_mutex);
 	for (nid = 0; nid < ktrepl_nr_nodes && !replica; nid++)
-		if (ktrepl_object_replica(test->priv, nid) !=
-		    ktrepl_object_replica(test->priv, NUMA_NO_NODE))
-			replica = (char *)ktrepl_object_replica(test->priv, nid);
+		if (ktrepl_object_replica(obj, nid) !=
+		    ktrepl_object_replica(obj, NUMA_NO_NODE))
+			replica = (char *)ktrepl_object_replica(obj, nid);
 	mutex_unlock(&ktrepl_mutex);
 	KUNIT_ASSERT_NOT_NULL(test, replica);
 	replica[0] ^= 1;

@@ -194,18 +194,13 @@ int ktrepl_register_notifier(struct notifier_block *nb);
  */
 int ktrepl_unregister_notifier(struct notifier_block *nb);
 
-/*
- * Index of the replica that this CPU uses: its node's id plus 1; 0: the
- * primary. Written on the CPU itself.
- */
-DECLARE_PER_CPU_READ_MOSTLY(unsigned int, ktrepl_cpu_slot);
-
 /**
  * struct ktrepl_object - an object and its replicas
  * @list:    on the list of all objects, if it is registered
  * @name:    what reports call it
  * @size:    of the contents in bytes
  * @initial: contents that are not from the heap, or NULL
+ * @local:   what readers find the contents by
  * @replica: first the primary, then by node id; the primary again where a node
  *	     has no replica
  *
@@ -216,24 +211,60 @@ struct ktrepl_object {
 	const char *name;
 	size_t size;
 	const void *initial;
+	struct ktrepl_local __percpu *local;
 	const void __rcu *replica[];
 };
 
+/**
+ * struct ktrepl_local - a CPU's share of an object, in memory of its node
+ * @contents: what the CPU reads
+ * @obj:      the object
+ *
+ * The handle of an object is a pointer to it: so a reader touches nothing that
+ * lies on one node for all.
+ */
+struct ktrepl_local {
+	const void __rcu *contents;
+	struct ktrepl_object *obj;
+};
+
 #define __DEFINE_REPLICATED_OBJECT(_object, _name, _initial)		\
+	static struct ktrepl_object _object;				\
+	static DEFINE_PER_CPU(struct ktrepl_local, _object##_local) = {	\
+		.contents = (const void __rcu __force *)&(_initial),	\
+		.obj = &_object,					\
+	};								\
 	static struct ktrepl_object _object = {				\
 		.list = LIST_HEAD_INIT(_object.list),			\
 		.name = _name,						\
 		.size = sizeof(_initial),				\
 		.initial = &(_initial),					\
+		.local = &_object##_local,				\
 		.replica = { [0 ... KTREPL_MAX_NODES] =			\
 			     (const void __rcu __force *)&(_initial) },	\
 	}
 
-static __always_inline const void *
-ktrepl_object_read(const struct ktrepl_object *obj)
+#define __replicated_handle(_object)	((void __force *)&_object##_local)
+
+static inline void *ktrepl_object_handle(struct ktrepl_object *obj)
 {
+	return IS_ERR(obj) ? obj : (void __force *)obj->local;
+}
+
+static inline struct ktrepl_object *ktrepl_object_of(const void *handle)
+{
+	if (IS_ERR_OR_NULL(handle))
+		return ERR_CAST(handle);
+	return raw_cpu_ptr((struct ktrepl_local __percpu __force *)handle)->obj;
+}
+
+static __always_inline const void *ktrepl_object_read(const void *handle)
+{
+	const struct ktrepl_local __percpu *local =
+		(const struct ktrepl_local __percpu __force *)handle;
+
 	/* A task that moves on meanwhile reads a remote replica, once. */
-	return rcu_dereference(obj->replica[raw_cpu_read(ktrepl_cpu_slot)]);
+	return rcu_dereference(raw_cpu_ptr(local)->contents);
 }
 
 struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
@@ -299,9 +330,21 @@ struct ktrepl_object {
 		.contents = (const void __rcu __force *)&(_initial),	\
 	}
 
-static inline const void *ktrepl_object_read(const struct ktrepl_object *obj)
+#define __replicated_handle(_object)	((void *)&_object)
+
+static inline void *ktrepl_object_handle(struct ktrepl_object *obj)
 {
-	return rcu_dereference(obj->contents);
+	return obj;
+}
+
+static inline struct ktrepl_object *ktrepl_object_of(const void *handle)
+{
+	return (struct ktrepl_object *)handle;
+}
+
+static inline const void *ktrepl_object_read(const void *handle)
+{
+	return rcu_dereference(ktrepl_object_of(handle)->contents);
 }
 
 static inline int ktrepl_object_update(struct ktrepl_object *obj,
@@ -465,7 +508,7 @@ static inline void free_replicated_pages(void *pages)
 #endif /* CONFIG_KTREPL_MODULES */
 
 #define __replicated_object(_handle)					\
-	((struct ktrepl_object __force *)(_handle))
+	ktrepl_object_of((const void __force *)(_handle))
 
 /**
  * DEFINE_REPLICATED - define a read-mostly object with a replica on each node
@@ -474,14 +517,15 @@ static inline void free_replicated_pages(void *pages)
  *
  * An initializer of @_type follows.  The object can be read from the start; its
  * owner calls replicated_register() once for it to have replicas.  An object
- * costs a pointer for each node that the kernel is built for.
+ * costs a pointer for each node that the kernel is built for, and two for each
+ * CPU.
  */
 #define DEFINE_REPLICATED(_type, _name)					\
 	static _type __##_name##_initial;				\
 	__DEFINE_REPLICATED_OBJECT(__##_name##_object, #_name,		\
 				   __##_name##_initial);		\
 	static _type __replicated *const _name =			\
-		(_type __replicated __force *)&__##_name##_object;	\
+		(_type __replicated __force *)__replicated_handle(__##_name##_object); \
 	static _type __##_name##_initial
 
 /**
@@ -517,8 +561,8 @@ static inline void free_replicated_pages(void *pages)
 ({									\
 	const _type *__first = (_init);					\
 									\
-	(_type __replicated __force *)ktrepl_object_alloc(_name, __first,	\
-							  sizeof(_type)); \
+	(_type __replicated __force *)ktrepl_object_handle(		\
+		ktrepl_object_alloc(_name, __first, sizeof(_type)));	\
 })
 
 /**
@@ -544,7 +588,8 @@ static inline void free_replicated_pages(void *pages)
  */
 #define replicated_deref(_handle)					\
 ({									\
-	const void *__contents = ktrepl_object_read(__replicated_object(_handle)); \
+	const void *__contents =					\
+		ktrepl_object_read((const void __force *)(_handle));	\
 									\
 	(const typeof(*_handle) __kernel __force *)__contents;		\
 })

@@ -39,9 +39,6 @@ unsigned long ktrepl_lowest __read_mostly;
  */
 DEFINE_PER_CPU(struct ktrepl_node *, ktrepl_cpu_preferred);
 
-DEFINE_PER_CPU_READ_MOSTLY(unsigned int, ktrepl_cpu_slot);
-EXPORT_PER_CPU_SYMBOL_GPL(ktrepl_cpu_slot);
-
 VISIBLE_IF_KUNIT enum ktrepl_state ktrepl_state;
 
 static const char *const ktrepl_state_names[] = {
@@ -150,15 +147,20 @@ static void ktrepl_set_preferred(struct ktrepl_node *node)
 		smp_mb__after_atomic();
 	}
 	this_cpu_write(ktrepl_cpu_preferred, node);
-	this_cpu_write(ktrepl_cpu_slot, node ? node->nid + 1 : 0);
 	ktrepl_roots_cpu_start(node);
 	arch_ktrepl_attach();
 	if (old && old != node)
 		cpumask_clear_cpu(cpu, &old->cpus);
 }
 
-/* The node that is best for a CPU at present, or NULL for the primary. */
-static struct ktrepl_node *ktrepl_best_node(int cpu)
+/**
+ * ktrepl_best_node - the node that is best for a CPU at present
+ * @cpu: CPU, present or not
+ *
+ * Context: Any; the answer stays right while ktrepl_mutex is held.
+ * Return: the node, or NULL for the primary.
+ */
+struct ktrepl_node *ktrepl_best_node(int cpu)
 {
 	int nid = ktrepl_node_now(ktrepl_cpu_node(cpu));
 	struct ktrepl_node *node;

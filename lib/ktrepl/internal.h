@@ -260,6 +260,7 @@ bool ktrepl_is_on(void);
 int ktrepl_enable(void);
 void ktrepl_disable(void);
 void ktrepl_settle(void);
+struct ktrepl_node *ktrepl_best_node(int cpu);
 void ktrepl_place_cpus(void);
 void ktrepl_node_populate(struct ktrepl_node *node);
 bool ktrepl_node_build(struct ktrepl_node *node);

@@ -2,18 +2,20 @@
 /*
  * Replicated read-mostly objects for other subsystems.
  *
- * Concurrency: a reader is an RCU reader of its node's replica.  A writer makes
- * complete new replicas for all nodes first, and only then publishes them one
- * by one, so that an update changes all replicas or none, and a reader sees all
- * of the old or all of the new contents.  The new replicas of different nodes
- * become visible one after the other: two nodes may disagree while an update is
- * under way, as they may about anything that RCU protects.
+ * Concurrency: a reader is an RCU reader of its node's replica, which it finds by
+ * a pointer of its CPU.  A writer makes complete new replicas for all nodes first,
+ * and only then publishes them one by one, so that an update changes all replicas
+ * or none, and a reader sees all of the old or all of the new contents.  The new
+ * replicas of different CPUs become visible one after the other: two CPUs may
+ * disagree while an update is under way, as they may about anything that RCU
+ * protects.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
 
 #include <linux/err.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -101,6 +103,32 @@ static void ktrepl_object_put(const struct ktrepl_object *obj, int nid,
 	kfree_rcu(replica, rcu);
 }
 
+/* No CPU finds another replica any more, but readers may be in one. */
+static void ktrepl_object_point_to_primary(struct ktrepl_object *obj)
+{
+	const void *primary = ktrepl_object_replica(obj, NUMA_NO_NODE);
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		rcu_assign_pointer(per_cpu_ptr(obj->local, cpu)->contents, primary);
+}
+
+/* Updates come before there are nodes, too. */
+static void ktrepl_object_point_to_local(struct ktrepl_object *obj)
+{
+	struct ktrepl_node *node;
+	int cpu;
+
+	if (!ktrepl_is_on())
+		return;
+	for_each_possible_cpu(cpu) {
+		node = ktrepl_best_node(cpu);
+		rcu_assign_pointer(per_cpu_ptr(obj->local, cpu)->contents,
+				   ktrepl_object_replica(obj, node ? node->nid :
+							 NUMA_NO_NODE));
+	}
+}
+
 /*
  * Publishes new contents: by node id the replicas, NULL where a node is to read
  * the primary.
@@ -112,6 +140,7 @@ static void ktrepl_object_publish(struct ktrepl_object *obj, const void *primary
 	int nid;
 
 	rcu_assign_pointer(obj->replica[0], primary);
+	ktrepl_object_point_to_primary(obj);
 	for (nid = 0; nid < ktrepl_max_nodes(); nid++) {
 		last = ktrepl_object_replica(obj, nid);
 		rcu_assign_pointer(obj->replica[nid + 1],
@@ -121,6 +150,7 @@ static void ktrepl_object_publish(struct ktrepl_object *obj, const void *primary
 	}
 	if (old != primary)
 		ktrepl_object_put(obj, NUMA_NO_NODE, old);
+	ktrepl_object_point_to_local(obj);
 }
 
 /* A replica of the present contents on each node that is to have one. */
@@ -143,6 +173,7 @@ static bool ktrepl_object_replicate(struct ktrepl_object *obj)
 		memcpy(replica, primary, obj->size);
 		rcu_assign_pointer(obj->replica[nid + 1], replica);
 	}
+	ktrepl_object_point_to_local(obj);
 	return whole;
 }
 
@@ -167,6 +198,7 @@ static void ktrepl_object_drop_replicas(struct ktrepl_object *obj)
 	const void *primary = ktrepl_object_replica(obj, NUMA_NO_NODE), *last;
 	int nid;
 
+	ktrepl_object_point_to_primary(obj);
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		last = ktrepl_object_replica(obj, nid);
 		if (last == primary)
@@ -197,6 +229,7 @@ void ktrepl_object_unregister(struct ktrepl_object *obj)
 	last = ktrepl_object_replica(obj, NUMA_NO_NODE);
 	for (nid = NUMA_NO_NODE; nid < (int)ktrepl_max_nodes(); nid++)
 		rcu_assign_pointer(obj->replica[nid + 1], obj->initial);
+	ktrepl_object_point_to_primary(obj);
 	ktrepl_object_put(obj, NUMA_NO_NODE, last);
 	mutex_unlock(&ktrepl_mutex);
 }
@@ -217,6 +250,7 @@ struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
 	unsigned int i, nr = ktrepl_max_nodes() + 1;
 	struct ktrepl_object *obj;
 	void *primary;
+	int cpu;
 
 	if (!size)
 		return ERR_PTR(-EINVAL);
@@ -225,17 +259,26 @@ struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
 		return ERR_PTR(-ENOMEM);
 	obj->name = name;
 	obj->size = size;
+	obj->local = alloc_percpu(struct ktrepl_local);
 	primary = ktrepl_object_new(obj, NUMA_NO_NODE);
-	if (!primary) {
-		kfree(obj);
-		return ERR_PTR(-ENOMEM);
-	}
+	if (!obj->local || !primary)
+		goto fail;
 	if (init)
 		memcpy(primary, init, size);
 	for (i = 0; i < nr; i++)
 		RCU_INIT_POINTER(obj->replica[i], primary);
+	for_each_possible_cpu(cpu)
+		per_cpu_ptr(obj->local, cpu)->obj = obj;
+	ktrepl_object_point_to_primary(obj);
 	ktrepl_object_register(obj);
 	return obj;
+
+fail:
+	if (primary)
+		ktrepl_object_put(obj, NUMA_NO_NODE, primary);
+	free_percpu(obj->local);
+	kfree(obj);
+	return ERR_PTR(-ENOMEM);
 }
 EXPORT_SYMBOL_GPL(ktrepl_object_alloc);
 
@@ -250,6 +293,7 @@ void ktrepl_object_free(struct ktrepl_object *obj)
 	if (IS_ERR_OR_NULL(obj))
 		return;
 	ktrepl_object_unregister(obj);
+	free_percpu(obj->local);
 	kfree(obj);
 }
 EXPORT_SYMBOL_GPL(ktrepl_object_free);
