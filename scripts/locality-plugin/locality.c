@@ -10,6 +10,10 @@
  * space and data of the kernel go through it as well.  The model knows no stores
  * by others that take lines away, no prefetching and no speculation.
  *
+ * table=START:END is a table of the kernel's data, or object=START:END the struct
+ * ktrepl_object of a replicated one: loads of the table are counted apart, wherever
+ * its contents are when a phase begins, and those of the struct with them.
+ *
  * The memory of a node is a file, ram/mNODE, mapped by QEMU: a fetch is looked up
  * by its address in QEMU.  A load is by its guest-physical one: all of memory is
  * in one piece, node after node.
@@ -35,6 +39,7 @@ struct counts {
 	uint64_t fetch[2], l1_miss[2], l2_miss[2], llc_miss[2];
 	uint64_t rodata[2], rodata_llc_miss[2];
 	uint64_t user_fetch[2], user_load[2];
+	uint64_t table[2], table_llc_miss[2];
 	uint64_t unknown;
 };
 
@@ -174,7 +179,7 @@ static int node_of_guest(uint64_t addr, uint64_t *line)
 
 /* === By address ========================================================== */
 
-/* Lines of virtual addresses: fetches, or loads of read-only data. */
+/* Lines of virtual addresses: fetches, or loads of read-only data or the table. */
 struct place {
 	struct place *next;
 	uint64_t addr, n[2], missed[2];
@@ -182,7 +187,7 @@ struct place {
 
 #define BUCKETS	65536
 
-static struct place *fetched[BUCKETS], *loaded[BUCKETS];
+static struct place *fetched[BUCKETS], *loaded[BUCKETS], *of_table[BUCKETS];
 
 static struct place *place_of(struct place **table, uint64_t addr)
 {
@@ -246,25 +251,87 @@ static void on_block(unsigned int cpu, void *data)
 
 /* === Loads and stores ==================================================== */
 
-static void on_rodata(uint64_t vaddr, bool away, unsigned int miss, struct counts *c)
+static void on_place(struct place *p, bool away, bool missed)
 {
-	struct place *p = place_of(loaded, vaddr >> LINE_SHIFT << LINE_SHIFT);
-
-	c->rodata[away]++;
-	c->rodata_llc_miss[away] += miss > 2;
 	p->n[away]++;
-	p->missed[away] += miss > 2;
+	p->missed[away] += missed;
+}
+
+static void on_rodata(uint64_t vaddr, bool away, bool missed, struct counts *c)
+{
+	c->rodata[away]++;
+	c->rodata_llc_miss[away] += missed;
+	on_place(place_of(loaded, vaddr >> LINE_SHIFT << LINE_SHIFT), away, missed);
+}
+
+/* Where the table is: first what was given, then contents of the object. */
+static struct extent {
+	uint64_t start, end;
+} extents[2 + MAX_NODES];
+
+/* The object, as we have it mapped. */
+static const uint64_t *object;
+static bool has_object;
+
+/* As in linux/ktrepl.h, in words. */
+#define OBJECT_SIZE	3
+#define OBJECT_REPLICA	6
+
+static bool within(const struct extent *e, uint64_t vaddr)
+{
+	return vaddr >= e->start && vaddr < e->end;
+}
+
+/* The first one to touch the object tells us where it is. */
+static bool object_wanted(uint64_t vaddr)
+{
+	return has_object && !object && within(&extents[0], vaddr);
+}
+
+static void object_found(uint64_t vaddr, int node, uint64_t line)
+{
+	uint64_t at = (line << LINE_SHIFT) + vaddr % (1 << LINE_SHIFT) - memory[node].base;
+
+	object = (const uint64_t *)(uintptr_t)(memory[node].start + at - (vaddr - extents[0].start));
+}
+
+static void object_read(void)
+{
+	size_t i;
+
+	for (i = 1; object && i < sizeof(extents) / sizeof(extents[0]); i++) {
+		extents[i].start = object[OBJECT_REPLICA + i - 1];
+		extents[i].end = extents[i].start + object[OBJECT_SIZE];
+	}
+}
+
+static bool in_table(uint64_t vaddr)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(extents) / sizeof(extents[0]); i++)
+		if (within(&extents[i], vaddr))
+			return true;
+	return false;
+}
+
+static void on_table(uint64_t vaddr, bool away, bool missed, struct counts *c)
+{
+	c->table[away]++;
+	c->table_llc_miss[away] += missed;
+	on_place(place_of(of_table, vaddr >> LINE_SHIFT << LINE_SHIFT), away, missed);
 }
 
 static void on_access(unsigned int cpu, uint32_t info, uint64_t vaddr, void *data)
 {
 	struct qemu_plugin_hwaddr *hwaddr;
-	unsigned int miss;
+	struct counts *c;
+	bool away, missed;
 	uint64_t line;
 	int node;
 
 	(void)data;
-	if (!phase || cpu >= MAX_CPUS)
+	if ((!phase && !object_wanted(vaddr)) || cpu >= MAX_CPUS)
 		return;
 	hwaddr = qemu_plugin_get_hwaddr(info, vaddr);
 	if (!hwaddr || qemu_plugin_hwaddr_is_io(hwaddr))
@@ -272,13 +339,21 @@ static void on_access(unsigned int cpu, uint32_t info, uint64_t vaddr, void *dat
 	node = node_of_guest(qemu_plugin_hwaddr_phys_addr(hwaddr), &line);
 	if (node == UNKNOWN)
 		return;
-	miss = caches_miss(cpu, &l1d[cpu], line);
+	if (object_wanted(vaddr))
+		object_found(vaddr, node, line);
+	if (!phase)
+		return;
+	missed = caches_miss(cpu, &l1d[cpu], line) > 2;
 	if (qemu_plugin_mem_is_store(info))
 		return;
+	c = &counts[phase][cpu];
+	away = node != nodes[cpu];
+	if (in_table(vaddr))
+		on_table(vaddr, away, missed, c);
 	if (vaddr >= rodata_start && vaddr < rodata_end)
-		on_rodata(vaddr, node != nodes[cpu], miss, &counts[phase][cpu]);
+		on_rodata(vaddr, away, missed, c);
 	else if (vaddr < KERNEL)
-		counts[phase][cpu].user_load[node != nodes[cpu]]++;
+		c->user_load[away]++;
 }
 
 /* === Phases ============================================================== */
@@ -289,6 +364,7 @@ static void on_phase(unsigned int cpu, void *data)
 
 	if (next != FLUSH) {
 		phase = next;
+		object_read();
 		return;
 	}
 	if (cpu >= MAX_CPUS)
@@ -398,6 +474,7 @@ static void at_exit(uint64_t id, void *data)
 		}
 	print_places("fetch", fetched);
 	print_places("load", loaded);
+	print_places("table", of_table);
 	fclose(out);
 }
 
@@ -413,6 +490,11 @@ static bool option(const char *arg)
 		ram_base = strtoull(arg + 5, NULL, 16);
 	else if (!strncmp(arg, "rodata=", 7))
 		return sscanf(arg + 7, "%" SCNx64 ":%" SCNx64, &rodata_start, &rodata_end) == 2;
+	else if (!strncmp(arg, "table=", 6) || !strncmp(arg, "object=", 7)) {
+		has_object = arg[0] == 'o';
+		return sscanf(strchr(arg, '=') + 1, "%" SCNx64 ":%" SCNx64, &extents[0].start,
+			      &extents[0].end) == 2;
+	}
 	else if (!strcmp(arg, "llc=shared") || !strcmp(arg, "llc=node"))
 		llc_shared = arg[4] == 's';
 	else if (!strncmp(arg, "cpus=", 5))

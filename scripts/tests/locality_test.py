@@ -24,7 +24,7 @@ def counted(away, user_away=False, unknown=0, remote=None, rodata=1000):
     if remote is not None:
         both = (1000000 - remote, remote)
     user = (0, 1000) if user_away else (1000, 0)
-    return [*both * 4, *((0, rodata) if away else (rodata, 0)) * 2, *user * 2, unknown]
+    return [*both * 4, *((0, rodata) if away else (rodata, 0)) * 2, *user * 2, *both * 2, unknown]
 
 
 class Report(unittest.TestCase):
@@ -106,6 +106,16 @@ class Report(unittest.TestCase):
         _, printed = self.run_it()
         for row in (r"do_fork +3 +2", r"\(modules, BPF, probes\) +9 +0", r"table +4 +4"):
             self.assertRegex(printed, row)
+
+    def test_table(self):
+        self.assertNotIn("loads of the table", self.run_it()[1])
+        self.places = "table ffffffff81001004 5 3 1 2\n"
+        status, printed = self.run_it()
+        self.assertEqual(status, 0)
+        self.assertRegex(printed, r"on +ffffffff81001004 +do_fork +5 +3 +1 +2")
+        result = json.loads((self.dir / "locality.json").read_text())
+        self.assertEqual(result["off"]["table"], [["do_fork", 5, 3, 1, 2]])
+        self.assertEqual(result["off"]["by_call"]["fork"]["table"], [1000, 1000])
 
 
 if __name__ == "__main__":

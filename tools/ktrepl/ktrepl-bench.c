@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/times.h>
 #include <sys/wait.h>
@@ -64,6 +65,13 @@ static void empty_call(void)
 static void getppid_call(void)
 {
 	syscall(SYS_getppid);
+}
+
+static void socket_call(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	must(fd >= 0 && !close(fd), "socket");
 }
 
 static void mmap_call(void)
@@ -507,6 +515,8 @@ static struct bench benches[] = {
 	{ .name = "switch-on", .help = "replication switched on",
 	  .divide = 100, .changes_kernel = true, .start = switch_start,
 	  .prepare = switch_off, .call = switch_on, .stop = switch_stop },
+	{ .name = "socket", .help = "socket() and close() of a Unix socket",
+	  .divide = 1, .asked_only = true, .call = socket_call },
 };
 
 /* === Measuring =========================================================== */
