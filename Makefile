@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 
-export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK CONFIG MEM TIMEOUT JOBS CALLS ITERATIONS COLD LLC FROM
+export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK OPTIONAL CONFIG MEM TIMEOUT JOBS CALLS ITERATIONS COLD LLC FROM
 
 .PHONY: help setup image run shell kunit suites stress power shortage roots debian static docs models
 .PHONY: check check-all again releases bisect-check trixie latency clean
-.PHONY: bench bench-gate bench-sites bench-history locality loops report profile
+.PHONY: bench bench-gate bench-sites bench-history locality loops table report profile
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -41,6 +41,8 @@ help:
 	@echo 'make locality  which node serves the fetches of each CPU, replication off and on'
 	@echo 'make loops     RedHawk'"'"'s four loops, hot and cold: instructions, and lines that miss all'
 	@echo '               caches; bounds of the gain by a model; TWICE=1: again, and compared'
+	@echo 'make table     net_families on every node, by an optional patch: look-ups of socket(),'
+	@echo '               from which node and at what cost, before and after'
 	@echo 'make report    build/report.html: locality, cost, bounds of the gain, memory, page'
 	@echo '               faults, as plots and numbers, of what is in build/; makes locality if'
 	@echo '               it is not there, and with ALL=1 all that is not: most of an hour'
@@ -63,6 +65,7 @@ help:
 	@echo '                    kvm'
 	@echo 'BREAK=poke          break the kernel on purpose, as kunit/mutants/poke.patch does;'
 	@echo '                    each of them says what must fail then: make run, or make suites'
+	@echo 'OPTIONAL=1          a kernel with the patches of patches/6.12/optional, too'
 	@echo 'MEM=2048 TIMEOUT=300 JOBS=...'
 	@echo 'CALLS=fork,... ITERATIONS=400 COLD=1 LLC=node|shared FROM=NODE  make locality: what'
 	@echo '                    ktrepl-bench calls, how often, with empty caches, the last level'
@@ -159,6 +162,9 @@ locality: image
 loops: image
 	@scripts/install python3-matplotlib
 	@scripts/loops $(if $(TWICE),--twice)
+
+table: setup
+	@scripts/table
 
 report: setup
 	@scripts/install python3-matplotlib

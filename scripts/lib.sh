@@ -111,6 +111,17 @@ build_plugin() {
 		-DQEMU_PLUGIN_API=$api -o "$2" "$1"
 }
 
+# build_bench_modules CONFIG: what they do is no part of a kernel with ktrepl.
+build_bench_modules() {
+	local obj into
+	obj=$(object_dir "$1")
+	rm -rf "$obj/bench-module"
+	cp -r "$SCRIPTS/bench-module" "$obj/"
+	kernel_make "$obj" M="$obj/bench-module" modules
+	into=("$obj"/installed/lib/modules/*/)
+	cp "$obj/bench-module"/*.ko "${into[0]}"
+}
+
 # object_dir CONFIG
 object_dir() {
 	echo "$WORK/obj/$ARCH-$1"
