@@ -3,7 +3,7 @@
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK OPTIONAL CONFIG MEM TIMEOUT JOBS CALLS ITERATIONS COLD LLC FROM
 
 .PHONY: help setup image run shell kunit suites stress power shortage roots debian static docs models
-.PHONY: check check-all again releases bisect-check trixie latency clean
+.PHONY: check check-all again mutants releases bisect-check trixie latency clean
 .PHONY: bench bench-gate bench-sites bench-history locality loops table report profile
 
 help:
@@ -30,6 +30,8 @@ help:
 	@echo '               scripts/check --list --all names them'
 	@echo 'make again CELL=x86_64-run-2n4c'
 	@echo '               the same without building'
+	@echo 'make mutants   every kernel with a fault of kunit/mutants: the case that each of them'
+	@echo '               names has to fail; make check has a handful of them'
 	@echo 'make check-all all topologies and modes; hours'
 	@echo 'make releases  whether the overlay fits every release of the kernel in Debian 12 and 13'
 	@echo 'make bisect-check  whether each patch of "scripts/overlay export" builds and boots'
@@ -119,6 +121,9 @@ models: setup
 # CELLS and CELL may have globs, which are not the shell's.
 check: setup
 	@set -f; scripts/check $(CELLS)
+
+mutants: setup
+	@set -f; scripts/check *-mutant-*
 
 check-all: setup
 	@scripts/check --all

@@ -9,15 +9,16 @@
  * patch go a line that says what is wrong, and
  *
  *   # architectures: x86_64 arm64
- *   # must fail: proof			or another of scripts/guest
+ *   # must fail: suites		or another of scripts/guest
+ *   # case: ktrepl_root_two		the KUnit case, if it is suites
  *
  * and, where they are needed,
  *
+ *   # rule: T4 R1			ids of the clauses that are broken
  *   # topology: 4n8c			the machine, if it is not 2n4c
  *   # append: no5lvl pti=on		more words for the kernel
- *   # suite: ktrepl_root		the one KUnit suite that is enough
  *
- * "make check" finds it.  A mutant that changes a file of the kernel itself is
+ * "make mutants" finds it.  A mutant that changes a file of the kernel itself is
  * a patch of the overlaid tree, build/linux.
  */
 

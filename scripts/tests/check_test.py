@@ -44,19 +44,24 @@ class Judge(unittest.TestCase):
         self.assertEqual(self.judge(1, b"7 passed, 0 failed, 2 skipped\n"), (7, 1, 2))
 
     def test_mutant_that_is_seen(self):
-        self.assertEqual(self.judge(1, b"x\nproof: FAILED: ktrinfo\n", mutant=True), (1, 0, 0))
-        self.assertEqual(self.judge(1, b"gate: x: a.b: FAIL\n3 passed, 1 failed\n", mutant=True),
-                         (1, 0, 0))
+        self.assertEqual(self.judge(1, b"x\nproof: FAILED: ktrinfo\n", mutant="proof"), (1, 0, 0))
+        self.assertEqual(self.judge(1, b"gate: x: a.a_b: FAIL\n3 passed, 1 failed\n",
+                                    mutant="a_b"), (1, 0, 0))
 
     def test_mutant_that_survives(self):
-        self.assertEqual(self.judge(0, b"proof: passed\n", mutant=True), (0, 1, 0))
-        self.assertEqual(self.judge(0, b"proof: FAILED: no\n", mutant=True), (0, 1, 0))
+        self.assertEqual(self.judge(0, b"proof: passed\n", mutant="proof"), (0, 1, 0))
+        self.assertEqual(self.judge(0, b"proof: FAILED: no\n", mutant="proof"), (0, 1, 0))
 
     def test_mutant_that_fails_otherwise(self):
-        self.assertEqual(self.judge(1, b"run: the guest gave no exit code\n", mutant=True),
-                         (0, 1, 0))
-        self.assertEqual(self.judge(1, b"Kernel panic: this kernel has no mutant x\n",
-                                    mutant=True), (0, 1, 0))
+        for output in (b"run: the guest gave no exit code\n",
+                       b"Kernel panic: this kernel has no mutant x\n", b"proof: FAILED: x\n",
+                       b"kernel BUG at x\n# a_b: EXPECTATION FAILED at x\n",
+                       b"gate: x: a.a_c: FAIL\n", b"gate: x: a.a_bb: FAIL\n",
+                       b"gate: x: a.b: FAIL\n", b"gate: x: a.a_b: skipped, not expected to be\n"):
+            self.assertEqual(self.judge(1, output, mutant="a_b"), (0, 1, 0), output)
+            cell = check.Cell("cell", [], mutant="a_b")
+            self.assertEqual(check.judge(cell, 1, output).complaints[0],
+                             "failed for another reason")
 
 
 class Select(unittest.TestCase):
@@ -94,9 +99,20 @@ class Select(unittest.TestCase):
     def test_every_mutant_has_a_cell(self):
         table = check.all_cells()
         for path in (check.ROOT / "kunit" / "mutants").glob("[a-z]*.patch"):
-            for arch in re.search("# architectures: (.*)", path.read_text())[1].split():
-                self.assertTrue(table[f"{arch}-mutant-{path.stem}"].mutant)
+            text = path.read_text()
+            case = re.search("# case: (.*)", text) or re.search("# must fail: (.*)", text)
+            for arch in re.search("# architectures: (.*)", text)[1].split():
+                self.assertEqual(table[f"{arch}-mutant-{path.stem}"].mutant, case[1])
                 self.assertFalse(table[f"{arch}-mutant-none-proof"].mutant)
+
+    def test_a_handful_of_mutants_is_usual(self):
+        table = check.all_cells()
+        mutants = [cell for cell in table.values() if cell.mutant]
+        for arch in ("x86_64", "arm64"):
+            some = [check.suite_of(cell.mutant) for cell in mutants
+                    if cell.usual and cell.name.startswith(arch)]
+            self.assertEqual(sorted(some), sorted({check.suite_of(cell.mutant) for cell in mutants
+                                                   if cell.name.startswith(arch)}))
 
 
 class Run(unittest.TestCase):
@@ -120,6 +136,15 @@ class Run(unittest.TestCase):
             self.assertEqual(check.report(self.results, 1), 1)
         self.assertIn("bad: BUG\n1 passed, 1 failed, 0 skipped\n", said.getvalue())
 
+    def test_mutants_are_counted(self):
+        self.run_cells(self.shell("good", "exit 0"),
+                       self.shell("dead", "echo proof: FAILED; exit 1", mutant="proof"),
+                       self.shell("alive", "exit 0", mutant="proof"))
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            self.assertEqual(check.report(self.results, 1), 1)
+        self.assertIn("alive: not seen\n2 mutants, 1 seen by the case that each names\n",
+                      said.getvalue())
+
     def test_order_of_the_table(self):
         self.run_cells(self.shell("slow", "sleep 0.3"), self.shell("fast", "exit 0"),
                        self.shell("build", "exit 0", builds=True))
@@ -129,7 +154,7 @@ class Run(unittest.TestCase):
         results = self.run_cells(self.shell("kernel", "exit 1", builds=True),
                                  self.shell("boot", "echo 5 passed, 0 failed", needs=("kernel",)),
                                  self.shell("mutant", "echo proof: FAILED; exit 1",
-                                            needs=("kernel",), mutant=True))
+                                            needs=("kernel",), mutant="proof"))
         for name in ("boot", "mutant"):
             self.assertEqual(counts(results[name]), (0, 1, 0))
             self.assertEqual(results[name].complaints, ["not run: kernel failed"])
