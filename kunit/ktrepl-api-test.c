@@ -147,6 +147,7 @@ static void ktrepl_api_sites_make(struct ktrepl_test_region *t,
 	}
 }
 
+/* [R3] [F8]: all sites are looked at before one is written */
 static void ktrepl_api_sites(struct kunit *test)
 {
 	struct ktrepl_test_region *t = test->priv;

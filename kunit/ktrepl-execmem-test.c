@@ -464,7 +464,7 @@ static void ktrepl_execmem_all_read(struct kunit *test, unsigned long addr,
 	}
 }
 
-/* Read-only, writable and back, with and without time to copy in between. */
+/* [M1]: read-only, writable and back, with and without time to copy in between */
 static void ktrepl_execmem_writable(struct kunit *test)
 {
 	struct ktrepl_execmem_area area;

@@ -120,7 +120,7 @@ static const unsigned long ktrepl_heal_caps[] = {
 	1, PAGE_SIZE, 8 * PAGE_SIZE, 64 * PAGE_SIZE, SZ_1M + SZ_64K,
 };
 
-/* Memory is there again: no one switches, no CPU comes or goes. */
+/* [R5]: memory is there again: no one switches, no CPU comes or goes */
 static void ktrepl_heal_shortage(struct kunit *test)
 {
 	int i;
@@ -226,7 +226,9 @@ static void ktrepl_heal_lossy_poke(struct kunit *test, int times)
 	KUNIT_EXPECT_NOT_NULL(test, lossy);
 }
 
-/* Once: mended by the poke. Twice: by the work item. And again after that. */
+/*
+ * [R8]: once: mended by the poke. Twice: by the work item. And again after that
+ */
 static void ktrepl_heal_poke(struct kunit *test)
 {
 	u32 old = *(u32 *)ktrepl_info->marker;
@@ -383,7 +385,7 @@ static void ktrepl_heal_give_up(struct kunit *test, int nid, bool last)
 }
 
 /*
- * Memory that keeps nothing is replaced; when it is too much, the node gives
+ * [R8]: memory that keeps nothing is replaced; when it is too much, the node gives
  * up, and with the last node that has replicas replication is switched off.
  */
 static void ktrepl_heal_retire(struct kunit *test)

@@ -233,7 +233,7 @@ static bool ktrepl_map_root_none(unsigned long addr, unsigned long *size)
 	return pmd_none(*pmd_offset(pud, addr));
 }
 
-/* [M2]: an entry of the root that was not there when roots were made */
+/* [T11] [M2]: an entry of the root that was not there when roots were made */
 static void ktrepl_map_root_entry(struct kunit *test)
 {
 	/* It stays.  A few will do, however often the suite is run. */

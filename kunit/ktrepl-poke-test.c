@@ -37,7 +37,7 @@ static void ktrepl_poke_ranges(struct kunit *test)
 	}
 }
 
-/* A bad target is found before the first store. */
+/* [R3]: a bad target is found before the first store */
 static void ktrepl_poke_bad(struct kunit *test)
 {
 	struct ktrepl_test_region *t = test->priv;

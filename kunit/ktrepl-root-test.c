@@ -74,12 +74,29 @@ static void ktrepl_root_refill(struct ktrepl_node *node)
 
 /* === Facts =============================================================== */
 
-/* [F6] [F7]: what other cases take the glue's word for */
+/* [F6] [F7] [T6]: what other cases take the glue's word for */
 static void ktrepl_root_facts(struct kunit *test)
 {
 	KUNIT_EXPECT_TRUE(test, ktrepl_info->keep_leaves);
 	KUNIT_EXPECT_EQ(test, ktrepl_info->lowest,
 			__START_KERNEL_map & PGDIR_MASK);
+	KUNIT_EXPECT_EQ(test, KTREPL_ROOT_ORDER, PGD_ALLOCATION_ORDER);
+}
+
+/* Does a node's user half map what the primary's does, by leaves alike? */
+static void ktrepl_root_expect_user(struct kunit *test, pgd_t *root,
+				    unsigned long addr, int nid)
+{
+	pgd_t *primary = kernel_to_user_pgdp(init_mm.pgd);
+	struct ktrepl_mapping n = { }, m = { };
+	bool mapped = ktrepl_walk(primary, addr, nid, &m);
+
+	KUNIT_EXPECT_EQ(test, mapped, ktrepl_walk(kernel_to_user_pgdp(root), addr,
+						  nid, &n));
+	if (!mapped)
+		return;
+	KUNIT_EXPECT_EQ(test, n.size, m.size);
+	KUNIT_EXPECT_EQ(test, pgprot_val(n.prot), pgprot_val(m.prot));
 }
 
 /* [T3]: with page table isolation the user half has the node's leaves, too */
@@ -98,6 +115,7 @@ static void ktrepl_root_user_half(struct kunit *test)
 		root = ktrepl_nodes[nid] ? ktrepl_nodes[nid]->root : NULL;
 		for (addr = text->start; root && addr < text->end;
 		     addr = ALIGN(addr + 1, PMD_SIZE)) {
+			ktrepl_root_expect_user(test, root, addr, nid);
 			/* Entry text only. */
 			if (!ktrepl_walk(kernel_to_user_pgdp(root), addr, nid,
 					 &user) || user.size != PMD_SIZE)
@@ -113,6 +131,52 @@ static void ktrepl_root_user_half(struct kunit *test)
 	}
 	mutex_unlock(&ktrepl_mutex);
 	KUNIT_EXPECT_GT(test, nr, 0);
+}
+
+/* [T10]: the user half follows when a leaf goes back to the primary */
+static void ktrepl_root_leaf_sync(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	unsigned long addr = (unsigned long)__entry_text_start;
+	struct ktrepl_mapping user, kernel, m;
+
+	if (!cpu_feature_enabled(X86_FEATURE_PTI))
+		kunit_skip(test, "no page table isolation");
+	KUNIT_ASSERT_TRUE(test, ktrepl_walk(init_mm.pgd, addr, 0, &m));
+	ktrepl_split_leaf(addr);
+	mutex_lock(&ktrepl_mutex);
+	KUNIT_EXPECT_TRUE(test, ktrepl_walk(t->node->root, addr, 0, &kernel));
+	KUNIT_EXPECT_EQ(test, kernel.pfn, m.pfn);
+	KUNIT_EXPECT_TRUE(test, ktrepl_walk(kernel_to_user_pgdp(t->node->root),
+					    addr, 0, &user));
+	KUNIT_EXPECT_EQ(test, user.pfn, m.pfn);
+	mutex_unlock(&ktrepl_mutex);
+	/* It is still large, and can have replicas again. */
+	ktrepl_disable();
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+}
+
+/* The flags of a node's entry that leads to a table are the primary's. */
+static void ktrepl_root_expect_table(struct kunit *test, u64 n, u64 m)
+{
+	KUNIT_EXPECT_NE(test, n, m);
+	KUNIT_EXPECT_EQ(test, n & ~PTE_PFN_MASK, m & ~PTE_PFN_MASK);
+}
+
+/* [T7]: on the path to replicated text, tables are a node's own */
+static void ktrepl_root_tables(struct kunit *test)
+{
+	unsigned long addr = (unsigned long)ktrepl_info->marker;
+	struct ktrepl_root_test *t = test->priv;
+	pgd_t *n = pgd_offset_pgd(t->node->root, addr);
+	pgd_t *m = pgd_offset_pgd(init_mm.pgd, addr);
+	p4d_t *n_p4d = p4d_offset(n, addr), *m_p4d = p4d_offset(m, addr);
+
+	if (pgtable_l5_enabled())
+		ktrepl_root_expect_table(test, pgd_val(*n), pgd_val(*m));
+	ktrepl_root_expect_table(test, p4d_val(*n_p4d), p4d_val(*m_p4d));
+	ktrepl_root_expect_table(test, pud_val(*pud_offset(n_p4d, addr)),
+				 pud_val(*pud_offset(m_p4d, addr)));
 }
 
 /* === kgdb ================================================================ */
@@ -172,7 +236,7 @@ static bool ktrepl_root_kgdb_wait(struct ktrepl_root_kgdb *k,
 	return ms;
 }
 
-/* [A3]: a poke of kgdb takes no lock that a stopped CPU may hold */
+/* [R6] [A3]: a poke of kgdb takes no lock that a stopped CPU may hold */
 static void ktrepl_root_kgdb(struct kunit *test)
 {
 	struct ktrepl_root_test *t = test->priv;
@@ -319,7 +383,7 @@ static unsigned int ktrepl_root_other(struct kunit *test,
 	kunit_skip(test, "one node only has CPUs");
 }
 
-/* [T13]: an mm lives where it is used, without a root more, and moves once */
+/* [T12] [T13] [A2] [A3]: an mm lives where it is used, without a root more, and moves once */
 static void ktrepl_root_preferred(struct kunit *test)
 {
 	struct ktrepl_root_test *t = test->priv;
@@ -360,7 +424,7 @@ static void ktrepl_root_clear(struct mm_struct *mm, pgd_t *pgd)
 }
 
 /*
- * [T4] [T5] [M3]: an mm that is on two nodes at once has one root more, with
+ * [R1] [T4] [T5] [A3] [A5] [M3]: an mm that is on two nodes at once has one root more, with
  * the user entries that it had before, and with those that it gets and loses
  */
 static void ktrepl_root_two(struct kunit *test)
@@ -451,7 +515,8 @@ static void ktrepl_root_busy(struct kunit *test)
 }
 
 /*
- * Switched off, no mm leads to a node; a CPU that parks is not on an mm's root.
+ * [R7] [T16]: switched off, no mm leads to a node; a CPU that parks is not on an
+ * mm's root
  */
 static void ktrepl_root_leave(struct kunit *test)
 {
@@ -473,13 +538,39 @@ static void ktrepl_root_leave(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, add_cpu(t->cpu), 0);
 }
 
-/* [T15]: the mm of EFI runtime services stays as it is */
+/* [T15]: the mm of EFI runtime services, if there are any, stays as it is */
 static void ktrepl_root_fixed(struct kunit *test)
 {
-	if (!IS_ENABLED(CONFIG_EFI))
-		kunit_skip(test, "requires CONFIG_EFI");
-	KUNIT_EXPECT_TRUE(test, arch_ktrepl_root_fixed(&efi_mm));
+	struct ktrepl_root_test *t = test->priv;
+
+	KUNIT_EXPECT_FALSE(test, arch_ktrepl_root_fixed(t->mm));
 	KUNIT_EXPECT_FALSE(test, arch_ktrepl_root_fixed(current->active_mm));
+	if (IS_ENABLED(CONFIG_EFI))
+		KUNIT_EXPECT_TRUE(test, arch_ktrepl_root_fixed(&efi_mm));
+}
+
+/* [T14]: a root that is marked leads where it did, by the entry of no other */
+static void ktrepl_root_mark(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	pgd_t *top = t->mm->pgd + PTRS_PER_PGD - 1;
+	struct ktrepl_mapping w;
+	unsigned long page;
+	pgd_t before;
+
+	arch_ktrepl_root_lead(t->mm->pgd, t->node->root);
+	before = *top;
+	page = pgd_page_vaddr(before);
+	arch_ktrepl_root_mark(t->mm->pgd);
+	KUNIT_EXPECT_NE(test, pgd_val(*top), pgd_val(before));
+	KUNIT_EXPECT_EQ(test, pgd_page_vaddr(*top), page);
+	KUNIT_EXPECT_FALSE(test, ktrepl_root_leads(t->mm, t->node->root));
+	KUNIT_EXPECT_FALSE(test, ktrepl_root_leads(t->mm, ktrepl_primary_root()));
+	KUNIT_EXPECT_TRUE(test, ktrepl_walk(t->mm->pgd, (unsigned long)ktrepl_info->marker,
+					    t->node->nid, &w));
+	arch_ktrepl_root_lead(t->mm->pgd, t->node->root);
+	KUNIT_EXPECT_TRUE(test, ktrepl_root_leads(t->mm, t->node->root));
+	arch_ktrepl_root_lead(t->mm->pgd, ktrepl_primary_root());
 }
 
 /* === Spare roots ========================================================= */
@@ -543,6 +634,68 @@ static void ktrepl_root_pressure(struct kunit *test)
 	for (i = 0; i < 100 && ktrepl_root_spare(t->node) < want / 2; i++)
 		msleep(50);
 	KUNIT_EXPECT_GE(test, ktrepl_root_spare(t->node), want / 2);
+}
+
+struct ktrepl_root_choice {
+	struct mm_struct *mm;
+	struct list_head spare;		/* taken from the CPU's node meanwhile */
+	pgd_t *pgd;
+};
+
+/* On a CPU, with interrupts disabled: the choice of a root, not loaded. */
+static void ktrepl_root_choose_fn(void *data)
+{
+	struct ktrepl_node *node = this_cpu_read(ktrepl_cpu_preferred);
+	pgd_t *loaded = this_cpu_read(ktrepl_cpu_mm_root);
+	struct ktrepl_root_choice *c = data;
+
+	raw_spin_lock(&node->spare_lock);
+	list_splice_init(&node->spare, &c->spare);
+	raw_spin_unlock(&node->spare_lock);
+	__ktrepl_choose_root(c->mm);
+	c->pgd = this_cpu_read(ktrepl_cpu_mm_root);
+	this_cpu_write(ktrepl_cpu_mm_root, loaded);
+	raw_spin_lock(&node->spare_lock);
+	list_splice_init(&c->spare, &node->spare);
+	raw_spin_unlock(&node->spare_lock);
+}
+
+static unsigned int ktrepl_root_atomic;
+
+static int ktrepl_root_alloc_pre(struct kprobe *p, struct pt_regs *regs)
+{
+	ktrepl_root_atomic += !(regs->flags & X86_EFLAGS_IF);
+	return 0;
+}
+
+/* [R6]: where no spare root is left, a switch does not make one */
+static void ktrepl_root_no_spare(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	struct ktrepl_root_choice c = {
+		.mm = t->mm, .spare = LIST_HEAD_INIT(c.spare),
+	};
+	struct kprobe probe = {
+		.symbol_name = "arch_ktrepl_root_alloc",
+		.pre_handler = ktrepl_root_alloc_pre,
+	};
+	struct ktrepl_root_user u;
+	struct ktrepl_node *node;
+	unsigned int cpu = ktrepl_root_other(test, &node);
+	long missed = ktrepl_test_count(node->nid, KTREPL_STAT_ROOT_MISSED);
+
+	ktrepl_root_use(test, &u, t->mm, t->cpu);
+	ktrepl_root_atomic = 0;
+	KUNIT_ASSERT_EQ(test, register_kprobe(&probe), 0);
+	KUNIT_EXPECT_EQ(test, smp_call_function_single(cpu, ktrepl_root_choose_fn,
+						       &c, true), 0);
+	unregister_kprobe(&probe);
+	KUNIT_EXPECT_NULL(test, c.pgd);
+	KUNIT_EXPECT_EQ(test, ktrepl_root_atomic, 0);
+	KUNIT_EXPECT_GT(test, ktrepl_test_count(node->nid, KTREPL_STAT_ROOT_MISSED),
+			missed);
+	ktrepl_root_unuse(test, &u);
+	ktrepl_root_refill(node);
 }
 
 static long ktrepl_root_failures(const struct ktrepl_node *node)
@@ -618,7 +771,23 @@ static int ktrepl_root_free_pre(struct kprobe *p, struct pt_regs *regs)
 	return 0;
 }
 
-/* While there is any node root, code that goes over all roots can tell. */
+/* Roots of ours that the kernel keeps up to date. */
+static unsigned int ktrepl_root_listed(void)
+{
+	struct ptdesc *pt;
+	unsigned int nr = 0;
+
+	spin_lock(&pgd_lock);
+	list_for_each_entry(pt, &pgd_list, pt_list)
+		nr += pt->pt_mm == &init_mm;
+	spin_unlock(&pgd_lock);
+	return nr;
+}
+
+/*
+ * [T2]: while there is any node root, code that goes over all roots can tell;
+ * switched off, none is left
+ */
 static void ktrepl_root_key(struct kunit *test)
 {
 	struct kprobe probe = {
@@ -629,9 +798,11 @@ static void ktrepl_root_key(struct kunit *test)
 	ktrepl_root_task = current;
 	ktrepl_root_freed = 0;
 	ktrepl_root_freed_late = 0;
+	KUNIT_EXPECT_GT(test, ktrepl_root_listed(), 0);
 	KUNIT_ASSERT_EQ(test, register_kprobe(&probe), 0);
 	ktrepl_disable();
 	unregister_kprobe(&probe);
+	KUNIT_EXPECT_EQ(test, ktrepl_root_listed(), 0);
 	KUNIT_EXPECT_FALSE(test, static_key_enabled(&ktrepl_roots_key));
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	KUNIT_EXPECT_GT(test, ktrepl_root_freed, 0);
@@ -699,8 +870,8 @@ static unsigned long ktrepl_root_find_large(struct ktrepl_root_split *s)
 }
 
 /*
- * [F6] [M1]: before the primary's leaf is split all nodes map it, and TLBs are
- * flushed.  The split stays, so one a boot will do.
+ * [F6] [M1] [T8]: before the primary's leaf is split all nodes map it, and TLBs
+ * are flushed.  The split stays, so one a boot will do.
  */
 static void ktrepl_root_split(struct kunit *test)
 {
@@ -709,17 +880,21 @@ static void ktrepl_root_split(struct kunit *test)
 		.symbol_name = "flush_tlb_all",
 		.pre_handler = ktrepl_root_flush_pre,
 	};
-	struct ktrepl_mapping n;
+	struct ktrepl_mapping n, large, small;
 	unsigned long pfn;
 
 	if (s->addr)
 		kunit_skip(test, "once a boot");
 	pfn = ktrepl_root_find_large(s);
 	KUNIT_ASSERT_NE(test, pfn, 0);
+	KUNIT_ASSERT_TRUE(test, ktrepl_walk(init_mm.pgd, s->addr, 0, &large));
 	ktrepl_root_task = current;
 	KUNIT_ASSERT_EQ(test, register_kprobe(&probe), 0);
 	KUNIT_EXPECT_EQ(test, set_memory_4k(s->addr, 1), 0);
 	unregister_kprobe(&probe);
+	KUNIT_ASSERT_TRUE(test, ktrepl_walk(init_mm.pgd, s->addr, 0, &small));
+	KUNIT_EXPECT_EQ(test, pgprot_val(arch_ktrepl_split_prot(large.prot)),
+			pgprot_val(small.prot));
 
 	KUNIT_ASSERT_TRUE(test, s->flushed);
 	KUNIT_EXPECT_EQ(test, s->first.size, PMD_SIZE);
@@ -746,7 +921,7 @@ static p4d_t *ktrepl_root_p4d(pgd_t *root, unsigned long addr)
 	return p4d_offset(pgd_offset_pgd(root, addr), addr);
 }
 
-/* [M1]: memory is removed, and with it a table beside those of the image */
+/* [F7] [M1]: memory is removed, and with it a table beside those of the image */
 static void ktrepl_root_table(struct kunit *test)
 {
 	unsigned long addr = __START_KERNEL_map & PGDIR_MASK, page;
@@ -776,6 +951,8 @@ static void ktrepl_root_table(struct kunit *test)
 static struct kunit_case ktrepl_root_cases[] = {
 	KUNIT_CASE(ktrepl_root_facts),
 	KUNIT_CASE(ktrepl_root_user_half),
+	KUNIT_CASE(ktrepl_root_leaf_sync),
+	KUNIT_CASE(ktrepl_root_tables),
 	KUNIT_CASE(ktrepl_root_kgdb),
 	KUNIT_CASE(ktrepl_root_preferred),
 	KUNIT_CASE_SLOW(ktrepl_root_two),
@@ -783,7 +960,9 @@ static struct kunit_case ktrepl_root_cases[] = {
 	KUNIT_CASE_SLOW(ktrepl_root_busy),
 	KUNIT_CASE_SLOW(ktrepl_root_leave),
 	KUNIT_CASE(ktrepl_root_fixed),
+	KUNIT_CASE(ktrepl_root_mark),
 	KUNIT_CASE(ktrepl_root_missed),
+	KUNIT_CASE(ktrepl_root_no_spare),
 	KUNIT_CASE_SLOW(ktrepl_root_pressure),
 	KUNIT_CASE_SLOW(ktrepl_root_backoff),
 	KUNIT_CASE_SLOW(ktrepl_root_join),

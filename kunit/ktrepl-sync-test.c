@@ -16,6 +16,7 @@
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include <linux/kthread.h>
+#include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/set_memory.h>
@@ -179,6 +180,11 @@ static void ktrepl_sync_elsewhere(struct ktrepl_sync_task *task)
 	ktrepl_sync_range(task->addr, task->addr + PAGE_SIZE);
 }
 
+static void ktrepl_sync_code(struct ktrepl_sync_task *task)
+{
+	arch_ktrepl_sync();
+}
+
 static void ktrepl_sync_there(struct ktrepl_sync_task *task)
 {
 	ktrepl_sync_range(task->addr, task->addr + PAGE_SIZE);
@@ -215,7 +221,17 @@ static void ktrepl_sync_locked(struct kunit *test)
 	execmem_free((void *)task.addr);
 }
 
-/* No poke comes in while a node's leaf changes from one page to another */
+/* [P3]: a CPU that has not looked at its instructions anew is waited for */
+static void ktrepl_sync_waits(struct kunit *test)
+{
+	struct ktrepl_sync_task task = { .fn = ktrepl_sync_code };
+
+	/* With interrupts disabled; the lock as such is of no interest. */
+	KUNIT_EXPECT_FALSE(test, ktrepl_sync_passes(test, &task,
+						    KTREPL_SYNC_PT));
+}
+
+/* [P7]: no poke comes in while a node's leaf changes from one page to another */
 static void ktrepl_sync_poke_waits(struct kunit *test)
 {
 	struct ktrepl_sync_task task = { .fn = ktrepl_sync_there,
@@ -392,8 +408,8 @@ static void ktrepl_sync_reuse_same(struct kunit *test)
 }
 
 /*
- * The page of a freed table comes back as a clone of a table, into which the
- * core stores entries: it must not take them for the primary's.
+ * [T11]: the page of a freed table comes back as a clone of a table, into which
+ * the core stores entries: it must not take them for the primary's
  */
 static void ktrepl_sync_reuse_clone(struct kunit *test)
 {
@@ -524,7 +540,7 @@ static void ktrepl_sync_cont(struct kunit *test)
 }
 
 /*
- * The linear alias of a node's root is read-only, like that of swapper_pg_dir
+ * [T3]: the linear alias of a node's root is read-only, like that of swapper_pg_dir
  */
 static void ktrepl_sync_root_ro(struct kunit *test)
 {
@@ -543,7 +559,103 @@ static void ktrepl_sync_root_ro(struct kunit *test)
 	mutex_unlock(&ktrepl_mutex);
 }
 
+/* Reads a word on each CPU, so that its TLB has the translation. */
+static void ktrepl_sync_read(void *addr)
+{
+	READ_ONCE(*(u32 *)addr);
+}
+
+static void ktrepl_sync_count_old(void *data)
+{
+	struct ktrepl_sync_test *t = data;
+
+	if (READ_ONCE(*(u32 *)t->addr) != 2)
+		ktrepl_sync_flushes++;
+}
+
+/* [T9]: no CPU goes on with the translation of a page that has been replaced */
+static void ktrepl_sync_replaced(struct kunit *test)
+{
+	unsigned long addr = ktrepl_sync_reserve(test, PMD_SIZE);
+	struct page *page = alloc_page(GFP_KERNEL);
+	struct ktrepl_sync_test *t = test->priv;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	*(u32 *)page_address(t->page) = 1;
+	*(u32 *)page_address(page) = 2;
+	KUNIT_ASSERT_EQ(test, ktrepl_sync_map(t, addr), 0);
+	on_each_cpu(ktrepl_sync_read, (void *)addr, true);
+	migrate_disable();
+	ktrepl_sync_flushes = 0;
+	local_irq_disable();
+	__set_pte(pte_offset_kernel(pmd_off_k(addr), addr),
+		  mk_pte(page, PAGE_KERNEL_RO));
+	arch_ktrepl_flush_pages(addr, addr + PAGE_SIZE);
+	ktrepl_sync_count_old(t);
+	local_irq_enable();
+	smp_call_function(ktrepl_sync_count_old, t, true);
+	migrate_enable();
+	KUNIT_EXPECT_EQ(test, ktrepl_sync_flushes, 0);
+	vunmap_range(addr, addr + PAGE_SIZE);
+	__free_page(page);
+}
+
+static struct task_struct *ktrepl_sync_writer;
+static unsigned long ktrepl_sync_cached;
+
+static int ktrepl_sync_cached_pre(struct kprobe *p, struct pt_regs *regs)
+{
+	if (current == ktrepl_sync_writer)
+		ktrepl_sync_cached += regs->regs[1] - regs->regs[0];
+	return 0;
+}
+
+/* Bytes whose caches have been maintained since the last call. */
+static unsigned long ktrepl_sync_take_cached(void)
+{
+	return xchg(&ktrepl_sync_cached, 0);
+}
+
+/* [F5] [P1] [P2] [P8]: caches are maintained for all that is written */
+static void ktrepl_sync_caches(struct kunit *test)
+{
+	struct kprobe probe = {
+		.symbol_name = "sync_icache_aliases",
+		.pre_handler = ktrepl_sync_cached_pre,
+	};
+	unsigned long marker = (unsigned long)ktrepl_info->marker;
+	struct ktrepl_region *region = ktrepl_region_find(marker);
+	struct ktrepl_sync_test *t = test->priv;
+	unsigned long page = (unsigned long)page_address(t->page);
+	u32 old = *(u32 *)marker, bytes[16] = { };
+	int replicas = ktrepl_test_replicas(region, ktrepl_region_index(region, marker));
+
+	KUNIT_ASSERT_EQ(test, register_kprobe(&probe), 0);
+	ktrepl_sync_writer = current;
+	mutex_lock(&text_mutex);
+	ktrepl_sync_take_cached();
+	arch_ktrepl_write(t->page, 500, bytes, sizeof(bytes));
+	KUNIT_EXPECT_EQ(test, ktrepl_sync_take_cached(), sizeof(bytes));
+	arch_ktrepl_sync_alias(page, page + PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, ktrepl_sync_take_cached(), PAGE_SIZE);
+	arch_ktrepl_poke((void *)marker, &old, sizeof(old));
+	KUNIT_EXPECT_EQ(test, ktrepl_sync_take_cached(), (1 + replicas) * sizeof(old));
+	mutex_unlock(&text_mutex);
+	ktrepl_sync_writer = NULL;
+	unregister_kprobe(&probe);
+}
+
 #else
+
+static void ktrepl_sync_replaced(struct kunit *test)
+{
+	kunit_skip(test, "either of two equal pages will do");
+}
+
+static void ktrepl_sync_caches(struct kunit *test)
+{
+	kunit_skip(test, "instruction caches follow stores");
+}
 
 static void ktrepl_sync_cont(struct kunit *test)
 {
@@ -668,6 +780,7 @@ static void ktrepl_sync_noprobe(struct kunit *test)
 static struct kunit_case ktrepl_sync_cases[] = {
 	KUNIT_CASE(ktrepl_sync_lockless),
 	KUNIT_CASE(ktrepl_sync_locked),
+	KUNIT_CASE(ktrepl_sync_waits),
 	KUNIT_CASE(ktrepl_sync_poke_waits),
 	KUNIT_CASE(ktrepl_sync_reuse_primary),
 	KUNIT_CASE(ktrepl_sync_reuse_same),
@@ -676,6 +789,8 @@ static struct kunit_case ktrepl_sync_cases[] = {
 	KUNIT_CASE(ktrepl_sync_map_again),
 	KUNIT_CASE(ktrepl_sync_cont),
 	KUNIT_CASE(ktrepl_sync_root_ro),
+	KUNIT_CASE(ktrepl_sync_replaced),
+	KUNIT_CASE(ktrepl_sync_caches),
 	KUNIT_CASE_SLOW(ktrepl_sync_sdei),
 	KUNIT_CASE(ktrepl_sync_noprobe),
 	{ }

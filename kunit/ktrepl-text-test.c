@@ -29,7 +29,7 @@ static void ktrepl_expect_equal(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, res.different, 0);
 }
 
-/* The other cases mean nothing on one node. */
+/* [T1]: a node's root is on the node; the other cases mean nothing on one node */
 static void ktrepl_text_topology(struct kunit *test)
 {
 	DECLARE_BITMAP(nodes, KTREPL_MAX_NODES) = { };
@@ -42,12 +42,50 @@ static void ktrepl_text_topology(struct kunit *test)
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		if (!ktrepl_nodes[nid])
 			continue;
-		roots += !!ktrepl_nodes[nid]->root;
+		if (ktrepl_nodes[nid]->root) {
+			roots++;
+			KUNIT_EXPECT_EQ(test, page_to_nid(virt_to_page(ktrepl_nodes[nid]->root)),
+					nid);
+		}
 		/* Its CPUs read it at every switch. */
 		KUNIT_EXPECT_EQ(test, ktrepl_page_node(virt_to_page(ktrepl_nodes[nid])),
 				nid);
 	}
 	KUNIT_EXPECT_GE(test, roots, 1);
+}
+
+/* Is the marker all in one range of text? */
+static bool ktrepl_text_has_marker(const struct ktrepl_range *r)
+{
+	unsigned long addr = (unsigned long)ktrepl_info->marker;
+
+	return r->kind == KTREPL_TEXT && addr >= r->start &&
+	       addr + sizeof(u32) <= r->end;
+}
+
+/* [F0] [F3] [F4] [F8] [P4] [P5]: the facts are what lib/ktrepl may build on */
+static void ktrepl_text_facts(struct kunit *test)
+{
+	const struct ktrepl_arch_info *info = ktrepl_info;
+	const struct ktrepl_range *r = info->ranges;
+	unsigned long flags = arch_ktrepl_lock();
+	bool locks = raw_irqs_disabled();
+	unsigned int i, markers = 0;
+
+	arch_ktrepl_unlock(flags);
+	/* A patcher that does not take text_mutex is kept out by that. */
+	KUNIT_EXPECT_EQ(test, info->text_mutex, !locks);
+	KUNIT_EXPECT_EQ(test, info->fake_nodes, 0);
+	KUNIT_ASSERT_LE(test, info->nr_ranges, KTREPL_MAX_RANGES);
+	for (i = 0; i < info->nr_ranges; i++, r++) {
+		KUNIT_EXPECT_TRUE(test, PAGE_ALIGNED(r->start | r->end));
+		KUNIT_EXPECT_LT(test, r->start, r->end);
+		markers += ktrepl_text_has_marker(r);
+	}
+	KUNIT_EXPECT_EQ(test, markers, 1);
+	KUNIT_EXPECT_TRUE(test, IS_ALIGNED((unsigned long)info->marker, sizeof(u32)));
+	KUNIT_EXPECT_EQ(test, *(u32 *)info->marker,
+			arch_ktrepl_marker_code(arch_ktrepl_marker()));
 }
 
 static unsigned long ktrepl_count_missed(const char *start, const char *end)
@@ -59,14 +97,32 @@ static unsigned long ktrepl_count_missed(const char *start, const char *end)
 	return nr;
 }
 
+/* By the primary's tables, not by what the glue says. */
+static unsigned long ktrepl_count_writable(const struct ktrepl_range *r)
+{
+	unsigned long addr, nr = 0;
+	struct ktrepl_mapping m;
+
+	for (addr = r->start; addr < r->end; addr += PAGE_SIZE)
+		nr += !ktrepl_walk(ktrepl_primary_root(), addr, 0, &m) ||
+		      pte_write(pfn_pte(m.pfn, m.prot));
+	return nr;
+}
+
 /*
- * [F2]: by the linker's symbols, no page of text or read-only data is left out
+ * [F2]: by the linker's symbols, no page of text or read-only data is left out;
+ * none of those that are replicated is writable, or was when ktrepl started
  */
 static void ktrepl_text_ranges(struct kunit *test)
 {
+	unsigned int i;
+
 	KUNIT_EXPECT_EQ(test, ktrepl_count_missed(_stext, _etext), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_count_missed(__start_rodata, __end_rodata),
 			0);
+	for (i = 0; i < ktrepl_info->nr_ranges; i++)
+		KUNIT_EXPECT_EQ_MSG(test, ktrepl_count_writable(&ktrepl_info->ranges[i]),
+				    0, "%s", ktrepl_info->ranges[i].name);
 }
 
 static int ktrepl_count(const char *text, const char *what)
@@ -78,7 +134,7 @@ static int ktrepl_count(const char *text, const char *what)
 	return nr;
 }
 
-/* [P2] [P3] [P4] [P5] [A1] [A2]: execution and walk proof on every CPU */
+/* [F3] [P2] [P4] [P5] [A1]: execution and walk proof on every CPU */
 static void ktrepl_text_where(struct kunit *test)
 {
 	struct seq_file m = { .size = SZ_16K };
@@ -108,6 +164,12 @@ static void ktrepl_text_where(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, wrong, 0);
 	ktrepl_expect_equal(test);
 }
+
+#ifdef CONFIG_X86
+#define KTREPL_SIZE_BITS	(_PAGE_PSE | _PAGE_PAT_LARGE)
+#else
+#define KTREPL_SIZE_BITS	(PTE_CONT | PTE_TYPE_MASK)
+#endif
 
 /* Calls @fn for each page of each region that a node maps privately. */
 static void ktrepl_each_leaf(struct kunit *test,
@@ -142,9 +204,15 @@ static void ktrepl_check_leaf(struct kunit *test, int nid,
 	KUNIT_EXPECT_LE(test, n.size, m.size);
 	if (ktrepl_info->keep_leaves)
 		KUNIT_EXPECT_EQ(test, n.size, m.size);
-	if (n.size < m.size)
-		m.prot = arch_ktrepl_split_prot(m.prot);
-	KUNIT_EXPECT_EQ(test, pgprot_val(n.prot), pgprot_val(m.prot));
+	/* Nothing but what says how large it is. */
+	if (n.size < m.size) {
+		KUNIT_EXPECT_EQ(test, (pgprot_val(n.prot) ^ pgprot_val(m.prot)) &
+				~KTREPL_SIZE_BITS, 0);
+		KUNIT_EXPECT_EQ(test, pgprot_val(n.prot) & KTREPL_SIZE_BITS,
+				pgprot_val(PAGE_KERNEL) & KTREPL_SIZE_BITS);
+	} else {
+		KUNIT_EXPECT_EQ(test, pgprot_val(n.prot), pgprot_val(m.prot));
+	}
 	KUNIT_EXPECT_EQ(test, n.pfn, replica ? page_to_pfn(replica) : m.pfn);
 	if (replica) {
 		KUNIT_EXPECT_EQ(test, page_to_nid(replica), nid);
@@ -152,7 +220,30 @@ static void ktrepl_check_leaf(struct kunit *test, int nid,
 	}
 }
 
-/* [T1] [T3] [F6]: a node's leaf has the primary's size and protection */
+/*
+ * [R9] [F7]: a node maps no address that the primary does not, nor is one below
+ * the bound mapped by other tables
+ */
+static void ktrepl_text_layout(struct kunit *test)
+{
+	pgd_t *m = ktrepl_primary_root(), *n;
+	unsigned long i;
+	int nid;
+
+	mutex_lock(&ktrepl_mutex);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		n = ktrepl_nodes[nid] ? ktrepl_nodes[nid]->root : NULL;
+		for (i = 0; n && i < PTRS_PER_PGD; i++) {
+			KUNIT_EXPECT_EQ_MSG(test, !pgd_val(n[i]), !pgd_val(m[i]),
+					    "node %d, entry %lu", nid, i);
+			if (pgd_val(n[i]) != pgd_val(m[i]))
+				KUNIT_EXPECT_GE(test, i, pgd_index(ktrepl_info->lowest));
+		}
+	}
+	mutex_unlock(&ktrepl_mutex);
+}
+
+/* [R2] [F6] [T8]: a node's leaf has the primary's size and protection */
 static void ktrepl_text_leaves(struct kunit *test)
 {
 	ktrepl_each_leaf(test, ktrepl_check_leaf);
@@ -175,13 +266,13 @@ static void ktrepl_check_alias(struct kunit *test, int nid,
 			pgprot_val(pgprot_nx(w.prot)));
 }
 
-/* [P6]: nobody can write to a replica, or execute it, by its linear alias */
+/* [R4] [P6]: nobody can write to a replica, or execute it, by its linear alias */
 static void ktrepl_text_alias(struct kunit *test)
 {
 	ktrepl_each_leaf(test, ktrepl_check_alias);
 }
 
-/* [P1]: the patching primitive reaches all replicas */
+/* [R3] [P1]: the patching primitive reaches all replicas */
 static void ktrepl_text_poke(struct kunit *test)
 {
 	u32 *marker = ktrepl_info->marker, old = *marker;
@@ -241,6 +332,7 @@ static int ktrepl_sum_branches(void)
 	return sum;
 }
 
+/* [P1]: and by it what is built on it */
 static void ktrepl_text_static_key(struct kunit *test)
 {
 	int i;
@@ -262,6 +354,7 @@ static int ktrepl_probe_pre(struct kprobe *p, struct pt_regs *regs)
 	return 0;
 }
 
+/* [P1]: likewise */
 static void ktrepl_text_kprobe(struct kunit *test)
 {
 	struct kprobe probe = {
@@ -282,7 +375,7 @@ static void ktrepl_text_kprobe(struct kunit *test)
 	ktrepl_expect_equal(test);
 }
 
-/* [T2] [A1]: switching off gives everything back, time and again */
+/* [A1]: switching off gives everything back, time and again */
 static void ktrepl_text_switch(struct kunit *test)
 {
 	int i;
@@ -297,7 +390,10 @@ static void ktrepl_text_switch(struct kunit *test)
 	ktrepl_expect_equal(test);
 }
 
-/* Shortage: what is missing is the primary's, size and protection included. */
+/*
+ * [R2] [R5] [F6] [T8]: what is missing is the primary's, size and protection
+ * included
+ */
 static void ktrepl_text_shortage(struct kunit *test)
 {
 	static const unsigned long caps[] = {
@@ -322,8 +418,10 @@ static void ktrepl_text_shortage(struct kunit *test)
 
 static struct kunit_case ktrepl_text_cases[] = {
 	KUNIT_CASE(ktrepl_text_topology),
+	KUNIT_CASE(ktrepl_text_facts),
 	KUNIT_CASE(ktrepl_text_ranges),
 	KUNIT_CASE(ktrepl_text_where),
+	KUNIT_CASE(ktrepl_text_layout),
 	KUNIT_CASE(ktrepl_text_leaves),
 	KUNIT_CASE(ktrepl_text_alias),
 	KUNIT_CASE(ktrepl_text_poke),
