@@ -18,11 +18,16 @@
  *   # topology: 4n8c			the machine, if it is not 2n4c
  *   # append: no5lvl pti=on		more words for the kernel
  *
- * "make mutants" finds it.  A mutant that changes a file of the kernel itself is
- * a patch of the overlaid tree, build/linux.
+ * "make mutants" finds it.  Those that may come into force after the boot can be
+ * tried several a boot:
+ *
+ *   BREAK=none APPEND=ktrepl_mutants=store:ktrepl_map_root_entry,... \
+ *	scripts/run mutants
+ *
+ * A mutant that changes a file of the kernel itself is a patch of the overlaid
+ * tree, build/linux.
  */
 
-#include <linux/cache.h>
 #include <linux/export.h>
 #include <linux/init.h>
 #include <linux/kernel.h>
@@ -32,9 +37,10 @@
 
 #include "internal.h"
 
-static char ktrepl_mutant_name[32] __ro_after_init = "none";
+/* Writable: most can be switched on and off again without another boot. */
+static char ktrepl_mutant_name[32] = "none";
 module_param_string(mutant, ktrepl_mutant_name, sizeof(ktrepl_mutant_name),
-		    0444);
+		    0644);
 MODULE_PARM_DESC(mutant, "the fault of kunit/mutants to have");
 
 static const char *const ktrepl_mutants[] __initconst = {
