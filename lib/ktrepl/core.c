@@ -123,6 +123,28 @@ bool ktrepl_is_on(void)
 	return READ_ONCE(ktrepl_state) == KTREPL_ON;
 }
 
+/**
+ * ktrepl_state_name - the state in a word
+ *
+ * Context: Any.
+ * Return: "on", "off", "refused" or "broken".
+ */
+const char *ktrepl_state_name(void)
+{
+	return ktrepl_state_names[READ_ONCE(ktrepl_state)];
+}
+
+/**
+ * ktrepl_state_reason - why replication is refused or broken
+ *
+ * Context: Any.
+ * Return: the reason, or NULL while it is neither.
+ */
+const char *ktrepl_state_reason(void)
+{
+	return READ_ONCE(ktrepl_broken_why) ?: READ_ONCE(ktrepl_reason);
+}
+
 /* === CPUs ================================================================ */
 
 /*
@@ -517,9 +539,8 @@ void ktrepl_state_show(struct seq_file *m)
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		if (ktrepl_nodes[nid] && ktrepl_node_allowed(nid))
 			__set_bit(nid, nodes);
-	seq_printf(m, "state %s\n", ktrepl_state_names[ktrepl_state]);
-	seq_printf(m, "reason %s\n",
-		   READ_ONCE(ktrepl_broken_why) ?: ktrepl_reason ?: "-");
+	seq_printf(m, "state %s\n", ktrepl_state_name());
+	seq_printf(m, "reason %s\n", ktrepl_state_reason() ?: "-");
 	seq_printf(m, "nodes %*pbl\n", KTREPL_MAX_NODES, nodes);
 	seq_printf(m, "primary %*pbl\n", KTREPL_MAX_NODES, ktrepl_primary_nodes);
 	seq_printf(m, "mem_max_kb %lu\n",

@@ -257,6 +257,8 @@ extern unsigned long ktrepl_param_mem_max;	/* bytes, 0: no limit */
 DECLARE_PER_CPU(struct ktrepl_node *, ktrepl_cpu_preferred);
 
 bool ktrepl_is_on(void);
+const char *ktrepl_state_name(void);
+const char *ktrepl_state_reason(void);
 int ktrepl_enable(void);
 void ktrepl_disable(void);
 void ktrepl_settle(void);
