@@ -3,8 +3,8 @@
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK OPTIONAL CONFIG MEM TIMEOUT JOBS CALLS ITERATIONS COLD LLC FROM
 
 .PHONY: help setup image run shell kunit suites stress power shortage roots debian static docs models
-.PHONY: check check-all again mutants releases bisect-check trixie latency clean
-.PHONY: bench bench-gate bench-sites bench-history locality loops table report profile
+.PHONY: check check-all again mutants mutation-score releases bisect-check trixie latency
+.PHONY: bench bench-gate bench-sites bench-history locality loops table report profile clean
 
 help:
 	@echo 'make run      build a ktrepl kernel, boot it on a NUMA machine under QEMU, and'
@@ -25,6 +25,9 @@ help:
 	@echo 'make docs      the pages in Documentation as HTML by Sphinx, without a warning'
 	@echo 'make models    spin checks the models of the lockless protocols, and refutes each'
 	@echo '               of their mutations'
+	@echo 'make mutation-score'
+	@echo '               break lib/ktrepl by rule, one place at a time, and count what the KUnit'
+	@echo '               cases on User-mode Linux notice; SEED=4711 COUNT=60: a sample of the places'
 	@echo 'make check CELLS="x86_64-run-* 3*arm64-stress"'
 	@echo '               some cells, one of them three times, and the builds they need;'
 	@echo '               scripts/check --list --all names them'
@@ -117,6 +120,9 @@ docs: setup
 
 models: setup
 	@scripts/models
+
+mutation-score: setup
+	@scripts/mutate --least=90 $(SEED:%=--seed=%) $(COUNT:%=--count=%)
 
 # CELLS and CELL may have globs, which are not the shell's.
 check: setup

@@ -19,6 +19,7 @@ JOBS=${JOBS:-$(nproc)}
 BREAK=${BREAK:-}
 STEP=${STEP:-}
 OPTIONAL=${OPTIONAL:-}
+MUTATE=${MUTATE:-}
 
 # All kernels, that of kunit.py too, take from the cache what is alike, in clones at
 # other paths as well. What is not in it yet is compiled without being preprocessed
@@ -30,9 +31,9 @@ export KBUILD_BUILD_TIMESTAMP=2026-01-01
 COUNTING='-icount shift=0,sleep=off -seed 1 -rtc base=2024-01-01T00:00:00,clock=vm'
 
 # The kernels with mutants, those with the optional patches, and those of
-# scripts/bisect-check, get a tree and objects of their own, laid out alike, so that
-# ccache takes most objects from the good one.
-WORK=$BUILD${STEP:+/bisect}${OPTIONAL:+/optional}${BREAK:+/mutants}
+# scripts/bisect-check and scripts/mutate, get a tree and objects of their own, laid out
+# alike, so that ccache takes most objects from the good one.
+WORK=$BUILD${STEP:+/bisect}${OPTIONAL:+/optional}${MUTATE:+/mutate}${BREAK:+/mutants}
 TREE=$WORK/linux
 
 die() {
