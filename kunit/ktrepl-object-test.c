@@ -3,7 +3,11 @@
  * Replicated objects.
  */
 
+#include <linux/cpumask.h>
 #include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/workqueue.h>
 
 #include "common.h"
 
@@ -14,6 +18,9 @@ struct ktrepl_text {
 static const struct ktrepl_text ktrepl_init_data = { "the quick brown fox" };
 
 #define SIZE	sizeof(ktrepl_init_data)
+
+/* What one replica takes: contents from the heap are freed by RCU. */
+#define KTREPL_OBJECT_BYTES	((long)(SIZE + sizeof(struct rcu_head)))
 
 static int ktrepl_object_init(struct kunit *test)
 {
@@ -159,6 +166,8 @@ static void ktrepl_object_switch(struct kunit *test)
 /* Without memory for new copies all nodes read the new primary. */
 static void ktrepl_object_shortage(struct kunit *test)
 {
+	const long bytes = ktrepl_expect_object(test, &ktrepl_init_data) * KTREPL_OBJECT_BYTES;
+	long before = ktrepl_test_stat(KTREPL_STAT_OBJECT);
 	unsigned long max = ktrepl_param_mem_max;
 	struct ktrepl_text data = ktrepl_init_data;
 
@@ -167,7 +176,111 @@ static void ktrepl_object_shortage(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_handle_of(test),
 						ktrepl_object_shout, "THE"), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_expect_object(test, &data), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_OBJECT), before - bytes);
 	WRITE_ONCE(ktrepl_param_mem_max, max);
+	/* The work item has been asked for. */
+	ktrepl_heal_flush();
+	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, &data), 2);
+}
+
+/* Memory for replicas is charged to their nodes, and given back. */
+static void ktrepl_object_charged(struct kunit *test)
+{
+	long bytes = ktrepl_expect_object(test, &ktrepl_init_data) * KTREPL_OBJECT_BYTES;
+	long before = ktrepl_test_stat(KTREPL_STAT_OBJECT) - bytes, failures;
+	unsigned long max = ktrepl_param_mem_max;
+	struct ktrepl_object *obj;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_object_of(test),
+							ktrepl_object_shout, "x"), 0);
+		KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_OBJECT), before + bytes);
+	}
+	failures = ktrepl_test_stat(KTREPL_STAT_PAGE_FAIL);
+	WRITE_ONCE(ktrepl_param_mem_max, 1);
+	obj = ktrepl_object_alloc("test", NULL, SIZE);
+	WRITE_ONCE(ktrepl_param_mem_max, max);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(obj));
+	KUNIT_EXPECT_GE(test, ktrepl_test_stat(KTREPL_STAT_PAGE_FAIL),
+			failures + bytes / KTREPL_OBJECT_BYTES);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_OBJECT), before + bytes);
+	ktrepl_heal_flush();
+	KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_OBJECT), before + 2 * bytes);
+	rcu_read_lock();
+	KUNIT_EXPECT_NULL(test, memchr_inv(ktrepl_object_replica(obj, 0), 0, SIZE));
+	rcu_read_unlock();
+	ktrepl_object_free(obj);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_OBJECT), before + bytes);
+}
+
+/*
+ * A reader on another CPU, with interrupts enabled: somebody who holds
+ * ktrepl_mutex may wait for that CPU.  Where there is one CPU, only a context
+ * switch ends readers, and the test needs none.
+ */
+static struct {
+	bool reading, done;
+} ktrepl_reader;
+
+static void ktrepl_reader_fn(struct work_struct *unused)
+{
+	rcu_read_lock();
+	WRITE_ONCE(ktrepl_reader.reading, true);
+	while (!READ_ONCE(ktrepl_reader.done))
+		cpu_relax();
+	rcu_read_unlock();
+}
+
+static DECLARE_WORK(ktrepl_reader_work, ktrepl_reader_fn);
+
+static void ktrepl_reader_start(void)
+{
+	int cpu;
+
+	migrate_disable();
+	cpu = cpumask_any_but(cpu_online_mask, smp_processor_id());
+	ktrepl_reader.reading = false;
+	ktrepl_reader.done = false;
+	if (cpu >= nr_cpu_ids)
+		return;
+	schedule_work_on(cpu, &ktrepl_reader_work);
+	while (!READ_ONCE(ktrepl_reader.reading))
+		cond_resched();
+}
+
+static void ktrepl_reader_stop(void)
+{
+	WRITE_ONCE(ktrepl_reader.done, true);
+	migrate_enable();
+	flush_work(&ktrepl_reader_work);
+}
+
+/* Whoever reads old contents may go on doing so: their memory is not used again. */
+static void ktrepl_object_readers(struct kunit *test)
+{
+	const struct ktrepl_object *obj = test->priv;
+	const void *old[KTREPL_MAX_NODES + 1];
+	const size_t bytes = KTREPL_OBJECT_BYTES;
+	void *other[32];
+	int nid, i;
+
+	for (nid = NUMA_NO_NODE; nid < (int)ktrepl_nr_nodes; nid++)
+		old[nid + 1] = rcu_dereference_raw(obj->replica[nid + 1]);
+	ktrepl_reader_start();
+	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_object_of(test),
+						ktrepl_object_shout, "THE"), 0);
+	/* What has been freed would come back now. */
+	for (i = 0; i < ARRAY_SIZE(other); i++) {
+		other[i] = kmalloc(bytes, GFP_ATOMIC);
+		if (other[i])
+			memset(other[i], 0xff, bytes);
+	}
+	for (nid = NUMA_NO_NODE; nid < (int)ktrepl_nr_nodes; nid++)
+		KUNIT_EXPECT_MEMEQ(test, old[nid + 1], &ktrepl_init_data, SIZE);
+	ktrepl_reader_stop();
+	for (i = 0; i < ARRAY_SIZE(other); i++)
+		kfree(other[i]);
 }
 
 /* Verification can fail: one replica is changed behind its back. */
@@ -196,6 +309,8 @@ static struct kunit_case ktrepl_object_cases[] = {
 	KUNIT_CASE(ktrepl_object_defined),
 	KUNIT_CASE(ktrepl_object_switch),
 	KUNIT_CASE(ktrepl_object_shortage),
+	KUNIT_CASE(ktrepl_object_charged),
+	KUNIT_CASE(ktrepl_object_readers),
 	KUNIT_CASE(ktrepl_object_corrupt),
 	{ }
 };

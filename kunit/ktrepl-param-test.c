@@ -65,6 +65,15 @@ static void ktrepl_param_nearest(struct kunit *test)
 	__set_bit(0, nodes);
 	KUNIT_EXPECT_EQ(test, ktrepl_nearest(0, nodes), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_nearest(1, nodes), 1);
+	if (!ktrepl_info->fake_nodes)
+		return;
+	/* Distances of pretended nodes are as their numbers; of two, the lower one. */
+	KUNIT_EXPECT_EQ(test, ktrepl_nearest(3, nodes), 1);
+	__set_bit(3, nodes);
+	KUNIT_EXPECT_EQ(test, ktrepl_nearest(2, nodes), 1);
+	__clear_bit(1, nodes);
+	KUNIT_EXPECT_EQ(test, ktrepl_nearest(2, nodes), 3);
+	KUNIT_EXPECT_EQ(test, ktrepl_nearest(1, nodes), 0);
 }
 
 static struct kunit_case ktrepl_param_cases[] = {

@@ -5,6 +5,7 @@
 
 #include <linux/mm.h>
 #include <linux/sizes.h>
+#include <linux/vmalloc.h>
 
 #include "common.h"
 
@@ -77,6 +78,40 @@ static void ktrepl_region_overlap(struct kunit *test)
 	ktrepl_test_unregister(region);
 }
 
+/* A region that is dying is not found, and another one may take its place. */
+static void ktrepl_region_dying(struct kunit *test)
+{
+	struct ktrepl_region *region, *next;
+	unsigned long start, last;
+
+	region = ktrepl_region_alloc("test", KTREPL_TEXT, START, END);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, region);
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_region_around(START + 5, &start, &last), region);
+	KUNIT_EXPECT_EQ(test, start, START);
+	KUNIT_EXPECT_EQ(test, last, END - 1);
+	KUNIT_EXPECT_NULL(test, ktrepl_region_around(START - 1, &start, &last));
+	KUNIT_EXPECT_LT(test, start, START);
+	KUNIT_EXPECT_EQ(test, last, START - 1);
+	WRITE_ONCE(region->dying, true);
+	KUNIT_EXPECT_NULL(test, ktrepl_region_find(START));
+	KUNIT_EXPECT_NULL(test, ktrepl_region_around(START, &start, &last));
+
+	next = ktrepl_test_register(START + PAGE_SIZE, END);
+	KUNIT_EXPECT_NOT_ERR_OR_NULL(test, next);
+	KUNIT_EXPECT_TRUE(test, ktrepl_region_remove(region));
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_region_free(region);
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_EXPECT_NULL(test, ktrepl_region_around(START, &start, &last));
+	KUNIT_EXPECT_EQ(test, last, START + PAGE_SIZE - 1);
+	if (IS_ERR(next))
+		return;
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_region_find(START + PAGE_SIZE), next);
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_region_find(END - 1), next);
+	ktrepl_test_unregister(next);
+	KUNIT_EXPECT_NULL(test, ktrepl_region_find(END - 1));
+}
+
 /*
  * Each node but the primary's gets a replica of its own, equal to the primary.
  */
@@ -112,9 +147,17 @@ static void ktrepl_region_replicas(struct kunit *test)
 	/* Of modules others may be copied meanwhile. */
 	KUNIT_EXPECT_GE(test, ktrepl_test_stat(KTREPL_STAT_COPY),
 			copied + replicas);
+	/* Pretended nodes have nothing else that may be copied. */
+	if (ktrepl_info->fake_nodes) {
+		KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_COPY), copied + replicas);
+		KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_RESIDENT),
+				replicas * PAGE_SIZE);
+	}
 	ktrepl_test_region_drop(&t);
 	KUNIT_EXPECT_GE(test, ktrepl_test_stat(KTREPL_STAT_DROP),
 			dropped + replicas);
+	if (ktrepl_info->fake_nodes)
+		KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_RESIDENT), 0);
 	/* Back in the arena at least. */
 	ktrepl_disable();
 	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
@@ -214,20 +257,111 @@ static void ktrepl_region_chunks(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), nr ? SZ_2M : 0);
 	ktrepl_arena_destroy(node);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
+	KUNIT_EXPECT_TRUE(test, list_empty(&node->chunks));
 	mutex_unlock(&ktrepl_mutex);
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	if (nr < ARRAY_SIZE(page))
 		kunit_skip(test, "no memory in pieces of 2 MiB");
 }
 
+/* Under a limit chunks are as small as need be; pieces are aligned, and no one's else. */
+static void ktrepl_region_pieces(struct kunit *test)
+{
+	const enum ktrepl_stat stat = KTREPL_STAT_RESIDENT;
+	unsigned long max = ktrepl_param_mem_max;
+	struct page *one, *four, *again;
+	struct ktrepl_node *node;
+	long failures;
+
+	ktrepl_test_on(test);
+	ktrepl_disable();
+	mutex_lock(&ktrepl_mutex);
+	node = ktrepl_region_any_node();
+	failures = ktrepl_test_count(node->nid, KTREPL_STAT_PAGE_FAIL);
+	WRITE_ONCE(ktrepl_param_mem_max, 9 * PAGE_SIZE);
+	one = ktrepl_alloc(node, stat, PAGE_SIZE);
+	four = ktrepl_alloc(node, stat, 4 * PAGE_SIZE);
+	KUNIT_EXPECT_TRUE(test, one && four);
+	if (one && four) {
+		KUNIT_EXPECT_EQ(test, page_to_pfn(four) % 4, 0);
+		KUNIT_EXPECT_TRUE(test, one < four || one >= four + 4);
+		/* A chunk of eight pages, three of which are free. */
+		KUNIT_EXPECT_EQ(test, ktrepl_test_stat(stat), 5 * PAGE_SIZE);
+		KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_FREE), 3 * PAGE_SIZE);
+		KUNIT_EXPECT_NULL(test, ktrepl_alloc(node, stat, 4 * PAGE_SIZE));
+		KUNIT_EXPECT_EQ(test, ktrepl_test_count(node->nid, KTREPL_STAT_PAGE_FAIL),
+				failures + 1);
+		ktrepl_free(node, stat, four + 1, PAGE_SIZE);
+		again = ktrepl_alloc(node, stat, 2 * PAGE_SIZE);
+		KUNIT_EXPECT_NOT_NULL(test, again);
+		KUNIT_EXPECT_TRUE(test, !again || again + 2 <= four || again >= four + 4);
+		if (again)
+			ktrepl_free(node, stat, again, 2 * PAGE_SIZE);
+		ktrepl_free(node, stat, four, PAGE_SIZE);
+		ktrepl_free(node, stat, four + 2, 2 * PAGE_SIZE);
+		ktrepl_free(node, stat, one, PAGE_SIZE);
+	}
+	KUNIT_EXPECT_EQ(test, ktrepl_test_stat(stat), 0);
+	ktrepl_arena_destroy(node);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
+	WRITE_ONCE(ktrepl_param_mem_max, max);
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+}
+
+#define KTREPL_MANY_PAGES	(2 * KTREPL_WINDOW_PAGES + 1)
+
+/* More pages than are filled through one window, and than there is memory for at first. */
+static void ktrepl_region_many(struct kunit *test)
+{
+	unsigned long i, max = ktrepl_param_mem_max, missing = 0, replicas = 0;
+	struct ktrepl_region *region;
+	int nid, remote = 0;
+	u8 *mem;
+
+	ktrepl_test_on(test);
+	mem = vmalloc(KTREPL_MANY_PAGES * PAGE_SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	for (i = 0; i < KTREPL_MANY_PAGES; i++)
+		memset(mem + i * PAGE_SIZE, i, PAGE_SIZE);
+	ktrepl_disable();
+	region = ktrepl_test_register((unsigned long)mem,
+				      (unsigned long)mem + KTREPL_MANY_PAGES * PAGE_SIZE);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, region);
+	WRITE_ONCE(ktrepl_param_mem_max, 100 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+	KUNIT_EXPECT_LE(test, ktrepl_test_bytes(), 100 * PAGE_SIZE);
+	WRITE_ONCE(ktrepl_param_mem_max, max);
+	ktrepl_heal_flush();
+	mutex_lock(&ktrepl_mutex);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		if (!ktrepl_node_wanted(nid))
+			continue;
+		missing += ktrepl_region_missing(region, nid);
+		for (i = 0; i < KTREPL_MANY_PAGES; i++)
+			replicas += !!ktrepl_region_replica(region, nid, i);
+		remote++;
+	}
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_EXPECT_EQ(test, missing, 0);
+	if (ktrepl_info->fake_nodes)
+		KUNIT_EXPECT_EQ(test, replicas, (remote - 1) * KTREPL_MANY_PAGES);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+	ktrepl_test_unregister(region);
+	vfree(mem);
+}
+
 static struct kunit_case ktrepl_region_cases[] = {
 	KUNIT_CASE(ktrepl_region_lookup),
 	KUNIT_CASE(ktrepl_region_bad_range),
 	KUNIT_CASE(ktrepl_region_overlap),
+	KUNIT_CASE(ktrepl_region_dying),
 	KUNIT_CASE(ktrepl_region_replicas),
 	KUNIT_CASE(ktrepl_region_shortage),
 	KUNIT_CASE(ktrepl_region_charge),
 	KUNIT_CASE(ktrepl_region_chunks),
+	KUNIT_CASE(ktrepl_region_pieces),
+	KUNIT_CASE(ktrepl_region_many),
 	{ }
 };
 

@@ -348,7 +348,7 @@ static struct ktrepl_node *ktrepl_want(int cpu)
  * A CPU is about to come: its node may be new, and is built before the CPU runs
  * anything.  CPUs that had to use another node come over by the work item.
  */
-static int ktrepl_cpu_prepare(unsigned int cpu)
+VISIBLE_IF_KUNIT int ktrepl_cpu_prepare(unsigned int cpu)
 {
 	struct ktrepl_node *node;
 
@@ -555,8 +555,8 @@ void ktrepl_state_show(struct seq_file *m)
  * A hibernation image is smaller without replicas, and the resumed kernel
  * starts on the primary anyway.
  */
-static int ktrepl_pm_notify(struct notifier_block *nb, unsigned long event,
-			    void *unused)
+VISIBLE_IF_KUNIT int ktrepl_pm_notify(struct notifier_block *nb, unsigned long event,
+				      void *unused)
 {
 	switch (event) {
 	case PM_HIBERNATION_PREPARE:

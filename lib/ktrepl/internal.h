@@ -270,6 +270,11 @@ void ktrepl_node_detach(struct ktrepl_node *node);
 void ktrepl_node_tear_down(struct ktrepl_node *node);
 void ktrepl_state_show(struct seq_file *m);
 
+#if IS_ENABLED(CONFIG_KUNIT)
+int ktrepl_cpu_prepare(unsigned int cpu);
+int ktrepl_pm_notify(struct notifier_block *nb, unsigned long event, void *unused);
+#endif
+
 /* heal.c: shortage and divergence */
 
 /* Pages that a node takes out of use before it gives up all of its replicas. */
@@ -398,6 +403,10 @@ bool ktrepl_region_repair(struct ktrepl_region *region, unsigned long index,
 /* report.c */
 #if IS_ENABLED(CONFIG_KUNIT)
 unsigned long ktrepl_stale(int nid);
+int ktrepl_report_state_show(struct seq_file *m, void *unused);
+int ktrepl_report_stats_show(struct seq_file *m, void *unused);
+int ktrepl_report_regions_show(struct seq_file *m, void *unused);
+int ktrepl_report_verify_show(struct seq_file *m, void *unused);
 #endif
 
 /* object.c */

@@ -18,7 +18,7 @@
 
 #include "internal.h"
 
-static int state_show(struct seq_file *m, void *unused)
+VISIBLE_IF_KUNIT int ktrepl_report_state_show(struct seq_file *m, void *unused)
 {
 	mutex_lock(&ktrepl_mutex);
 	ktrepl_state_show(m);
@@ -26,7 +26,7 @@ static int state_show(struct seq_file *m, void *unused)
 	ktrepl_roots_show(m);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(state);
+DEFINE_SHOW_ATTRIBUTE(ktrepl_report_state);
 
 static unsigned long ktrepl_stat_read(int nid, int stat)
 {
@@ -82,7 +82,7 @@ static void ktrepl_stats_node(struct seq_file *m, int nid)
 	seq_printf(m, "node %d stale_pages %lu\n", nid, ktrepl_stale(nid));
 }
 
-static int stats_show(struct seq_file *m, void *unused)
+VISIBLE_IF_KUNIT int ktrepl_report_stats_show(struct seq_file *m, void *unused)
 {
 	int nid;
 
@@ -93,7 +93,7 @@ static int stats_show(struct seq_file *m, void *unused)
 	mutex_unlock(&ktrepl_mutex);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(stats);
+DEFINE_SHOW_ATTRIBUTE(ktrepl_report_stats);
 
 static int translations_show(struct seq_file *m, void *unused)
 {
@@ -113,7 +113,7 @@ static unsigned long ktrepl_region_copied(const struct ktrepl_region *region, in
 	return nr;
 }
 
-static int regions_show(struct seq_file *m, void *unused)
+VISIBLE_IF_KUNIT int ktrepl_report_regions_show(struct seq_file *m, void *unused)
 {
 	struct ktrepl_region *region;
 	unsigned long nr;
@@ -140,7 +140,7 @@ static int regions_show(struct seq_file *m, void *unused)
 	mutex_unlock(&ktrepl_mutex);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(regions);
+DEFINE_SHOW_ATTRIBUTE(ktrepl_report_regions);
 
 #ifdef CONFIG_KTREPL_MODULES
 static int modules_show(struct seq_file *m, void *unused)
@@ -167,7 +167,7 @@ static int locality_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(locality);
 
-static int verify_show(struct seq_file *m, void *unused)
+VISIBLE_IF_KUNIT int ktrepl_report_verify_show(struct seq_file *m, void *unused)
 {
 	struct ktrepl_verify_result res = { };
 
@@ -180,7 +180,7 @@ static int verify_show(struct seq_file *m, void *unused)
 
 static int verify_open(struct inode *inode, struct file *file)
 {
-	return single_open(file, verify_show, NULL);
+	return single_open(file, ktrepl_report_verify_show, NULL);
 }
 
 static ssize_t verify_write(struct file *file, const char __user *buf,
@@ -219,11 +219,14 @@ static int __init ktrepl_debugfs_init(void)
 {
 	struct dentry *dir = debugfs_create_dir("ktrepl", NULL);
 
-	debugfs_create_file("state", 0400, dir, NULL, &state_fops);
-	debugfs_create_file("stats", 0400, dir, NULL, &stats_fops);
+	debugfs_create_file("state", 0400, dir, NULL,
+			    &ktrepl_report_state_fops);
+	debugfs_create_file("stats", 0400, dir, NULL,
+			    &ktrepl_report_stats_fops);
 	debugfs_create_file("translations", 0400, dir, NULL,
 			    &translations_fops);
-	debugfs_create_file("regions", 0400, dir, NULL, &regions_fops);
+	debugfs_create_file("regions", 0400, dir, NULL,
+			    &ktrepl_report_regions_fops);
 #ifdef CONFIG_KTREPL_MODULES
 	debugfs_create_file("modules", 0400, dir, NULL, &modules_fops);
 #endif
