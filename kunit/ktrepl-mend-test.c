@@ -7,6 +7,7 @@
 #include <linux/memory.h>
 #include <linux/mm.h>
 #include <linux/notifier.h>
+#include <linux/seq_file.h>
 
 #include <kunit/static_stub.h>
 
@@ -230,6 +231,17 @@ static void ktrepl_mend_slots(struct kunit *test)
 	}
 }
 
+/* What reports say of it. */
+static long ktrepl_mend_diverged(void)
+{
+	char buf[40] = "";
+	struct seq_file m = { .buf = buf, .size = sizeof(buf) };
+	long nr = -1;
+
+	ktrepl_heal_show(&m);
+	return sscanf(buf, "diverged %ld\n", &nr) == 1 ? nr : -1;
+}
+
 /* What nobody has a region for is reported, and no more. */
 static void ktrepl_mend_nowhere(struct kunit *test)
 {
@@ -238,9 +250,11 @@ static void ktrepl_mend_nowhere(struct kunit *test)
 		.addr = (unsigned long)t->mem - 1, .nid = ktrepl_mend_node(test), .len = 1,
 		.again = true,
 	};
+	long diverged = ktrepl_mend_diverged();
 
 	ktrepl_diverged(&diff);
 	ktrepl_heal_flush();
+	KUNIT_EXPECT_EQ(test, ktrepl_mend_diverged(), diverged + 1);
 	KUNIT_EXPECT_EQ(test, ktrepl_mend_told.nr, 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 }

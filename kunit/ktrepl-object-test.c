@@ -297,6 +297,8 @@ static void ktrepl_object_corrupt(struct kunit *test)
 			replica = (char *)ktrepl_object_replica(obj, nid);
 	mutex_unlock(&ktrepl_mutex);
 	KUNIT_ASSERT_NOT_NULL(test, replica);
+	KUNIT_EXPECT_GE(test, ktrepl_test_verify(false).compared,
+			ktrepl_expect_object(test, &ktrepl_init_data));
 	replica[0] ^= 1;
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 1);
 	replica[0] ^= 1;

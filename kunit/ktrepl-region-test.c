@@ -5,6 +5,7 @@
 
 #include <linux/mm.h>
 #include <linux/sizes.h>
+#include <linux/swap.h>
 #include <linux/vmalloc.h>
 
 #include "common.h"
@@ -241,6 +242,7 @@ static void ktrepl_region_chunks(struct kunit *test)
 	const enum ktrepl_stat stat = KTREPL_STAT_RESIDENT;
 	struct ktrepl_node *node;
 	struct page *page[3];
+	unsigned long free;
 	int i, nr = 0;
 
 	ktrepl_test_on(test);
@@ -258,6 +260,15 @@ static void ktrepl_region_chunks(struct kunit *test)
 	ktrepl_arena_destroy(node);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
 	KUNIT_EXPECT_TRUE(test, list_empty(&node->chunks));
+	/* And what goes back to the system can be had there again. */
+	free = nr_free_pages();
+	for (i = 0; i < 32; i++) {
+		page[0] = ktrepl_alloc(node, stat, SZ_2M);
+		if (page[0])
+			ktrepl_free(node, stat, page[0], SZ_2M);
+		ktrepl_arena_destroy(node);
+	}
+	KUNIT_EXPECT_GT(test, nr_free_pages() + (SZ_32M >> PAGE_SHIFT), free);
 	mutex_unlock(&ktrepl_mutex);
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	if (nr < ARRAY_SIZE(page))
