@@ -96,7 +96,6 @@ static void ktrepl_core_expect_cpus(struct kunit *test)
 		if (best && !best->live)
 			best = NULL;
 		KUNIT_EXPECT_PTR_EQ(test, per_cpu(ktrepl_cpu_preferred, cpu), best);
-		KUNIT_EXPECT_EQ(test, per_cpu(ktrepl_cpu_slot, cpu), best ? nid + 1 : 0);
 		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 			node = ktrepl_nodes[nid];
 			if (node)
