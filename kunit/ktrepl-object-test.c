@@ -193,7 +193,7 @@ static void ktrepl_object_charged(struct kunit *test)
 	int i;
 
 	for (i = 0; i < 3; i++) {
-		KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_object_of(test),
+		KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_handle_of(test),
 							ktrepl_object_shout, "x"), 0);
 		KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_OBJECT), before + bytes);
 	}
@@ -259,7 +259,7 @@ static void ktrepl_reader_stop(void)
 /* Whoever reads old contents may go on doing so: their memory is not used again. */
 static void ktrepl_object_readers(struct kunit *test)
 {
-	const struct ktrepl_object *obj = test->priv;
+	const struct ktrepl_object *obj = ktrepl_object_of(test->priv);
 	const void *old[KTREPL_MAX_NODES + 1];
 	const size_t bytes = KTREPL_OBJECT_BYTES;
 	void *other[32];
@@ -268,7 +268,7 @@ static void ktrepl_object_readers(struct kunit *test)
 	for (nid = NUMA_NO_NODE; nid < (int)ktrepl_nr_nodes; nid++)
 		old[nid + 1] = rcu_dereference_raw(obj->replica[nid + 1]);
 	ktrepl_reader_start();
-	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_object_of(test),
+	KUNIT_EXPECT_EQ(test, replicated_update(ktrepl_handle_of(test),
 						ktrepl_object_shout, "THE"), 0);
 	/* What has been freed would come back now. */
 	for (i = 0; i < ARRAY_SIZE(other); i++) {
