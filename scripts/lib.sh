@@ -114,13 +114,13 @@ build_plugin() {
 
 # build_bench_modules CONFIG: what they do is no part of a kernel with ktrepl.
 build_bench_modules() {
-	local obj into
+	local obj installed
 	obj=$(object_dir "$1")
 	rm -rf "$obj/bench-module"
 	cp -r "$SCRIPTS/bench-module" "$obj/"
 	kernel_make "$obj" M="$obj/bench-module" modules
-	into=("$obj"/installed/lib/modules/*/)
-	cp "$obj/bench-module"/*.ko "${into[0]}"
+	installed=("$obj"/installed/lib/modules/*/)
+	cp "$obj/bench-module"/*.ko "${installed[0]}"
 }
 
 # object_dir CONFIG

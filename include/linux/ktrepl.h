@@ -515,9 +515,10 @@ static inline void free_replicated_pages(void *pages)
  * @_type: type of the contents
  * @_name: name of the handle, a static @_type __replicated pointer
  *
- * An initializer of @_type follows.  The object can be read from the start; its
- * owner calls replicated_register() once for it to have replicas.  An object
- * costs a pointer for each node that the kernel is built for, and two for each
+ * An initializer of @_type follows.  The owner calls replicated_register() once for
+ * the object to have replicas.  In the kernel image it can be read and updated from
+ * the start, in a module after that: the loader does not relocate per-CPU pointers.
+ * An object costs a pointer for each node that the kernel is built for, and two for each
  * CPU.
  */
 #define DEFINE_REPLICATED(_type, _name)					\
@@ -530,23 +531,23 @@ static inline void free_replicated_pages(void *pages)
 
 /**
  * replicated_register - have a defined object replicated
- * @_handle: from DEFINE_REPLICATED()
+ * @_name: of DEFINE_REPLICATED()
  *
  * A node without memory for its replica reads the primary.
  *
  * Context: Process context, may sleep.
  */
-#define replicated_register(_handle)					\
-	ktrepl_object_register(__replicated_object(_handle))
+#define replicated_register(_name)					\
+	ktrepl_object_register(&__##_name##_object)
 
 /**
  * replicated_unregister - reverse replicated_register()
- * @_handle: from DEFINE_REPLICATED(), which has its first contents again
+ * @_name: of DEFINE_REPLICATED(); the object has its first contents again
  *
  * Context: Process context, waits for an RCU grace period.
  */
-#define replicated_unregister(_handle)					\
-	ktrepl_object_unregister(__replicated_object(_handle))
+#define replicated_unregister(_name)					\
+	ktrepl_object_unregister(&__##_name##_object)
 
 /**
  * alloc_replicated - allocate a replicated object

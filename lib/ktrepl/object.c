@@ -185,7 +185,12 @@ static bool ktrepl_object_replicate(struct ktrepl_object *obj)
  */
 void ktrepl_object_register(struct ktrepl_object *obj)
 {
+	int cpu;
+
 	mutex_lock(&ktrepl_mutex);
+	for_each_possible_cpu(cpu)
+		per_cpu_ptr(obj->local, cpu)->obj = obj;
+	ktrepl_object_point_to_primary(obj);
 	list_add_tail(&obj->list, &ktrepl_objects);
 	if (ktrepl_is_on() && !ktrepl_object_replicate(obj))
 		ktrepl_heal_soon();
@@ -250,7 +255,6 @@ struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
 	unsigned int i, nr = ktrepl_max_nodes() + 1;
 	struct ktrepl_object *obj;
 	void *primary;
-	int cpu;
 
 	if (!size)
 		return ERR_PTR(-EINVAL);
@@ -267,9 +271,6 @@ struct ktrepl_object *ktrepl_object_alloc(const char *name, const void *init,
 		memcpy(primary, init, size);
 	for (i = 0; i < nr; i++)
 		RCU_INIT_POINTER(obj->replica[i], primary);
-	for_each_possible_cpu(cpu)
-		per_cpu_ptr(obj->local, cpu)->obj = obj;
-	ktrepl_object_point_to_primary(obj);
 	ktrepl_object_register(obj);
 	return obj;
 
