@@ -137,10 +137,11 @@ class Place:
 
     def users(self):
         """The CPUs on each replica, by node, and on the primary, by -1."""
-        slot = gdb.parse_and_eval("&ktrepl_cpu_slot")
+        preferred = gdb.parse_and_eval("&ktrepl_cpu_preferred")
         found = {}
         for cpu in cpus.each_online_cpu():
-            nid = int(cpus.per_cpu(slot, cpu)) - 1
+            node = cpus.per_cpu(preferred, cpu)
+            nid = int(node["nid"]) if int(node) else -1
             if self.stale or nid not in self.replicas:
                 nid = -1
             found.setdefault(nid, []).append(cpu)
