@@ -11,16 +11,12 @@ import time
 import unittest
 import xml.etree.ElementTree as ElementTree
 from argparse import Namespace
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-CHECK = Path(__file__).resolve().parent.parent / "check"
-spec = spec_from_loader("check", SourceFileLoader("check", str(CHECK)))
-check = module_from_spec(spec)
-sys.modules["check"] = check
-spec.loader.exec_module(check)
+from loading import SCRIPTS, load
+
+CHECK = SCRIPTS / "check"
+check = load("check")
 
 
 def counts(result):

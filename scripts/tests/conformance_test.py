@@ -6,16 +6,12 @@ import subprocess
 import sys
 import tempfile
 import unittest
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-SCRIPT = Path(__file__).resolve().parent.parent / "conformance"
-spec = spec_from_loader("conformance", SourceFileLoader("conformance", str(SCRIPT)))
-conformance = module_from_spec(spec)
-sys.modules["conformance"] = conformance
-spec.loader.exec_module(conformance)
+from loading import SCRIPTS, load
+
+SCRIPT = SCRIPTS / "conformance"
+conformance = load("conformance")
 
 RULES = "Documentation/core-api/ktrepl.rst"
 GUIDE = "Documentation/core-api/ktrepl-porting.rst"

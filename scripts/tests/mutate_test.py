@@ -2,27 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """Tests of scripts/mutate: the mutants that it makes of some lines of C."""
 
-import importlib.machinery
-import importlib.util
 import subprocess
-import sys
 import unittest
-from pathlib import Path
 
-MUTATE = Path(__file__).resolve().parent.parent / "mutate"
+from loading import SCRIPTS, load
 
-
-def load():
-    """scripts/mutate as a module."""
-    sys.dont_write_bytecode = True
-    loader = importlib.machinery.SourceFileLoader("mutate", str(MUTATE))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("mutate", loader))
-    sys.modules["mutate"] = module
-    loader.exec_module(module)
-    return module
-
-
-mutate = load()
+MUTATE = SCRIPTS / "mutate"
+mutate = load("mutate")
 SOURCE = """/* if (comment) */
 static int ktrepl_f(struct a *p)
 {
