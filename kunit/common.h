@@ -6,6 +6,8 @@
 #define _KTREPL_TEST_COMMON_H
 
 #include <kunit/test.h>
+#include <linux/memory.h>
+#include <linux/mm.h>
 #include <linux/vmalloc.h>
 
 #include "../internal.h"
@@ -167,6 +169,26 @@ static inline void ktrepl_test_region_exit(struct kunit *test)
 {
 	if (test->priv)
 		ktrepl_test_region_drop(test->priv);
+}
+
+/* Changes a byte of a node's replica behind its back; text_mutex is held. */
+static inline void ktrepl_test_flip(struct ktrepl_region *region, int nid,
+				    unsigned int off)
+{
+	struct page *page = ktrepl_region_replica(region, nid, off >> PAGE_SHIFT);
+	u8 byte;
+
+	off = offset_in_page(off);
+	byte = ((u8 *)page_address(page))[off] ^ 0x55;
+	arch_ktrepl_write(page, off, &byte, 1);
+}
+
+static inline void ktrepl_test_corrupt(struct ktrepl_region *region, int nid,
+				       unsigned int off)
+{
+	mutex_lock(&text_mutex);
+	ktrepl_test_flip(region, nid, off);
+	mutex_unlock(&text_mutex);
 }
 
 /* Writes one site, on all nodes or nowhere. */

@@ -28,12 +28,8 @@ static int ktrepl_api_corrupt(struct kunit *test, unsigned int off)
 {
 	struct ktrepl_test_region *t = test->priv;
 	int nid = ktrepl_api_node(test);
-	struct page *page = ktrepl_region_replica(t->region, nid, 0);
-	u8 byte = t->mem[off] ^ 0x55;
 
-	mutex_lock(&text_mutex);
-	arch_ktrepl_write(page, off, &byte, 1);
-	mutex_unlock(&text_mutex);
+	ktrepl_test_corrupt(t->region, nid, off);
 	return nid;
 }
 

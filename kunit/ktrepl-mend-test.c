@@ -88,17 +88,6 @@ static void ktrepl_mend_write(struct page **pages, unsigned int off, const u8 *n
 		arch_ktrepl_write(pages[1], 0, new + part, len - part);
 }
 
-/* Changes a byte of a node's replica behind its back. */
-static void ktrepl_mend_flip(struct ktrepl_region *region, int nid, unsigned int off)
-{
-	struct page *page = ktrepl_region_replica(region, nid, off >> PAGE_SHIFT);
-	u8 byte;
-
-	off = offset_in_page(off);
-	byte = ~((u8 *)page_address(page))[off];
-	arch_ktrepl_write(page, off, &byte, 1);
-}
-
 /*
  * A poke after each of whose first @times writes byte @wrong of @nid's replica is
  * another one.  Returns how often targets were named once more.
@@ -120,7 +109,7 @@ static int ktrepl_mend_poke(struct ktrepl_test_region *t, unsigned int off, cons
 		for (i = 0; i < poke.nr; i++) {
 			ktrepl_mend_write(poke.pages[i], in_page, new, len);
 			if (poke.pages[i][0] == replica && seen++ < times)
-				ktrepl_mend_flip(t->region, nid, wrong);
+				ktrepl_test_flip(t->region, nid, wrong);
 		}
 		poke.synced = poke.nr;
 	} while (ktrepl_poke_next(&poke));
@@ -197,13 +186,6 @@ static void ktrepl_mend_pokes_twice(struct kunit *test)
 	}
 }
 
-static void ktrepl_mend_corrupt(struct ktrepl_region *region, int nid, unsigned int off)
-{
-	mutex_lock(&text_mutex);
-	ktrepl_mend_flip(region, nid, off);
-	mutex_unlock(&text_mutex);
-}
-
 #define KTREPL_MEND_SLOTS 16
 
 /* More than can be noted: everything is looked at. */
@@ -217,7 +199,7 @@ static void ktrepl_mend_slots(struct kunit *test)
 
 	for (nr = KTREPL_MEND_SLOTS; nr <= KTREPL_MEND_SLOTS + 1; nr++) {
 		ktrepl_mend_told.nr = 0;
-		ktrepl_mend_corrupt(t->region, nid, 3 * PAGE_SIZE);
+		ktrepl_test_corrupt(t->region, nid, 3 * PAGE_SIZE);
 		/* The work item cannot look on. */
 		mutex_lock(&ktrepl_mutex);
 		for (i = 0; i < nr; i++)
@@ -285,7 +267,7 @@ static void ktrepl_mend_doubt(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_mend_told.nr, 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, replicas);
 	/* They do not agree any more: the primary is right. */
-	ktrepl_mend_corrupt(t->region, nid, PAGE_SIZE + 1);
+	ktrepl_test_corrupt(t->region, nid, PAGE_SIZE + 1);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).doubtful, 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_repair(byte, 1), replicas);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
@@ -300,7 +282,7 @@ static void ktrepl_mend_stale(struct kunit *test)
 	unsigned long compared = ktrepl_test_verify(false).compared;
 	u8 byte;
 
-	ktrepl_mend_corrupt(t->region, nid, 2 * PAGE_SIZE);
+	ktrepl_test_corrupt(t->region, nid, 2 * PAGE_SIZE);
 	set_bit(2, t->region->stale);
 	KUNIT_EXPECT_TRUE(test, ktrepl_query(t->mem + 2 * PAGE_SIZE, &place) && place.stale);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(true).different, 0);
