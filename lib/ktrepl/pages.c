@@ -47,16 +47,18 @@ void *alloc_replicated_pages(const char *name, size_t size)
 	struct ktrepl_pages *p;
 	void *mem;
 
-	if (!size || PAGE_ALIGN(size) < size)
+	/* 0 also when it is too much. */
+	size = PAGE_ALIGN(size);
+	if (!size)
 		return NULL;
 	p = kmalloc(struct_size(p, name, len), GFP_KERNEL);
-	mem = p ? execmem_alloc(EXECMEM_MODULE_DATA, PAGE_ALIGN(size)) : NULL;
+	mem = p ? execmem_alloc(EXECMEM_MODULE_DATA, size) : NULL;
 	if (!mem)
 		goto fail;
-	memset(mem, 0, PAGE_ALIGN(size));
+	memset(mem, 0, size);
 	memcpy(p->name, name, len);
 	p->start = (unsigned long)mem;
-	p->end = p->start + PAGE_ALIGN(size);
+	p->end = p->start + size;
 	if (!mtree_insert_range(&ktrepl_pages, p->start, p->end - 1, p,
 				GFP_KERNEL))
 		return mem;
@@ -105,7 +107,7 @@ EXPORT_SYMBOL_GPL(write_replicated_pages);
 
 void free_replicated_pages(void *pages)
 {
-	struct ktrepl_pages *p = pages ? ktrepl_pages_at(pages) : NULL;
+	struct ktrepl_pages *p = ktrepl_pages_at(pages);
 
 	if (!p)
 		return;
