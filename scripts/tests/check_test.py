@@ -5,7 +5,6 @@
 import contextlib
 import io
 import re
-import sys
 import tempfile
 import time
 import unittest

@@ -3,7 +3,6 @@
 """Tests of scripts/conformance: this tree has no gap, and each kind of gap is named."""
 
 import subprocess
-import sys
 import tempfile
 import unittest
 from pathlib import Path
