@@ -164,7 +164,7 @@ static bool ktrepl_table_remote(const void *table, int nid)
  * @nid:  node whose tables count as local
  * @w:	  result
  *
- * Return: false if nothing is mapped there.
+ * Return: false if nothing is mapped there, or a leaf above a PMD.
  */
 bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 		 struct ktrepl_mapping *w)
