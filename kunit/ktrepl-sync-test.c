@@ -573,28 +573,43 @@ static void ktrepl_sync_count_old(void *data)
 		ktrepl_sync_flushes++;
 }
 
+/* Cases before may have left nodes tables of their own. */
+static void ktrepl_sync_set_pte(pgd_t *root, unsigned long addr, pte_t pte)
+{
+	p4d_t *p4d = p4d_offset(pgd_offset_pgd(root, addr), addr);
+	pmd_t *pmd = pmd_offset(pud_offset(p4d, addr), addr);
+
+	__set_pte(pte_offset_kernel(pmd, addr), pte);
+}
+
 /* [T9]: no CPU goes on with the translation of a page that has been replaced */
 static void ktrepl_sync_replaced(struct kunit *test)
 {
 	unsigned long addr = ktrepl_sync_reserve(test, PMD_SIZE);
 	struct page *page = alloc_page(GFP_KERNEL);
 	struct ktrepl_sync_test *t = test->priv;
+	struct ktrepl_node *node;
+	int nid;
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	*(u32 *)page_address(t->page) = 1;
 	*(u32 *)page_address(page) = 2;
 	KUNIT_ASSERT_EQ(test, ktrepl_sync_map(t, addr), 0);
 	on_each_cpu(ktrepl_sync_read, (void *)addr, true);
+	mutex_lock(&ktrepl_mutex);
 	migrate_disable();
 	ktrepl_sync_flushes = 0;
 	local_irq_disable();
-	__set_pte(pte_offset_kernel(pmd_off_k(addr), addr),
-		  mk_pte(page, PAGE_KERNEL_RO));
+	ktrepl_sync_set_pte(ktrepl_primary_root(), addr,
+			    mk_pte(page, PAGE_KERNEL_RO));
+	ktrepl_sync_for_each_node(node, nid)
+		ktrepl_sync_set_pte(node->root, addr, mk_pte(page, PAGE_KERNEL_RO));
 	arch_ktrepl_flush_pages(addr, addr + PAGE_SIZE);
 	ktrepl_sync_count_old(t);
 	local_irq_enable();
 	smp_call_function(ktrepl_sync_count_old, t, true);
 	migrate_enable();
+	mutex_unlock(&ktrepl_mutex);
 	KUNIT_EXPECT_EQ(test, ktrepl_sync_flushes, 0);
 	vunmap_range(addr, addr + PAGE_SIZE);
 	__free_page(page);
