@@ -62,6 +62,16 @@ static inline int ktrepl_test_on(struct kunit *test)
 	return 0;
 }
 
+/* As after another boot.  Replication that is on, by mistake, stays on. */
+static inline void ktrepl_test_unbreak(void)
+{
+	mutex_lock(&ktrepl_mutex);
+	WRITE_ONCE(ktrepl_broken_why, NULL);
+	if (ktrepl_state == KTREPL_BROKEN)
+		WRITE_ONCE(ktrepl_state, KTREPL_OFF);
+	mutex_unlock(&ktrepl_mutex);
+}
+
 /* Bytes of one kind that all nodes hold, or events that they have seen. */
 static inline long ktrepl_test_stat(enum ktrepl_stat stat)
 {

@@ -39,6 +39,7 @@ static void ktrepl_api_query(struct kunit *test)
 	struct ktrepl_place place;
 	int nid;
 
+	memset(&place, 0xff, sizeof(place));
 	KUNIT_ASSERT_TRUE(test, ktrepl_query(t->mem + 5, &place));
 	KUNIT_EXPECT_EQ(test, place.start, (unsigned long)t->mem);
 	KUNIT_EXPECT_EQ(test, place.end - place.start,
@@ -114,8 +115,10 @@ static void ktrepl_api_compare(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_compare(t->mem + 78, 8, &diff), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_compare((void *)-4L, 8, &diff), -EINVAL);
 	KUNIT_EXPECT_EQ(test, ktrepl_compare(&nid, sizeof(nid), &diff), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_compare(t->mem + 77, 0, &diff), 0);
 
 	KUNIT_EXPECT_EQ(test, ktrepl_repair((void *)-4L, 8), -EINVAL);
+	KUNIT_EXPECT_EQ(test, ktrepl_repair(t->mem, 0), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_repair(t->mem + PAGE_SIZE, PAGE_SIZE), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_repair(t->mem + 5, 1), 1);
 	KUNIT_EXPECT_EQ(test, ktrepl_compare(t->mem, PAGE_SIZE, &diff), 0);
@@ -181,6 +184,33 @@ static void ktrepl_api_sites(struct kunit *test)
 	KUNIT_EXPECT_MEMEQ(test, t->mem, before, 4 * PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_poke_sites(sites, 0, NULL), 0);
+}
+
+/* Sites that are near to each other are one poke, and what lies between stays. */
+static void ktrepl_api_sites_near(struct kunit *test)
+{
+	static const unsigned int offs[] = { 100, 104, 120, 160, PAGE_SIZE - 8, PAGE_SIZE + 8 };
+	const u32 new[ARRAY_SIZE(offs)] = { 1, 2, 3, 4, 5, 6 };
+	struct ktrepl_poke_site sites[ARRAY_SIZE(offs)];
+	struct ktrepl_test_region *t = test->priv;
+	int i, nid = ktrepl_api_node(test);
+	long pokes = ktrepl_test_count(nid, KTREPL_STAT_POKE);
+	u8 *want = kunit_kmalloc(test, 2 * PAGE_SIZE, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, want);
+	memcpy(want, t->mem, 2 * PAGE_SIZE);
+	for (i = 0; i < ARRAY_SIZE(offs); i++) {
+		sites[i] = (struct ktrepl_poke_site){
+			.addr = t->mem + offs[i], .new = &new[i], .len = 4,
+		};
+		memcpy(want + offs[i], &new[i], 4);
+	}
+	KUNIT_EXPECT_EQ(test, ktrepl_poke_sites(sites, ARRAY_SIZE(sites), NULL), 0);
+	KUNIT_EXPECT_MEMEQ(test, t->mem, want, 2 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+	/* Others may poke the image meanwhile, where nodes are not pretended. */
+	if (ktrepl_info->text_mutex && ktrepl_info->fake_nodes)
+		KUNIT_EXPECT_EQ(test, ktrepl_test_count(nid, KTREPL_STAT_POKE), pokes + 3);
 }
 
 /* === Examples of Documentation/core-api/ktrepl.rst ======================= */
@@ -295,6 +325,7 @@ static struct kunit_case ktrepl_api_cases[] = {
 	KUNIT_CASE(ktrepl_api_read),
 	KUNIT_CASE(ktrepl_api_compare),
 	KUNIT_CASE(ktrepl_api_sites),
+	KUNIT_CASE(ktrepl_api_sites_near),
 	KUNIT_CASE(ktrepl_api_examples),
 	KUNIT_CASE(ktrepl_api_notify),
 	{ }

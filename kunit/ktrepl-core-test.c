@@ -57,7 +57,15 @@ static void ktrepl_core_mem_max(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_core_set(test, "ktrepl.mem_max", "0"), 0);
 	ktrepl_heal_flush();
 	KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(t->region, 0), replicas);
+
+	/* Switching on leaves to the work item what it could not get. */
+	ktrepl_disable();
+	WRITE_ONCE(ktrepl_param_mem_max, 1);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(t->region, 0), 0);
 	WRITE_ONCE(ktrepl_param_mem_max, max);
+	ktrepl_heal_flush();
+	KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(t->region, 0), replicas);
 }
 
 /* The switch in sysfs */
@@ -120,7 +128,7 @@ static int ktrepl_core_live(void)
 static void ktrepl_core_switch(struct kunit *test)
 {
 	struct ktrepl_test_region *t = test->priv;
-	int live = ktrepl_core_live(), replicas = ktrepl_test_replicas(t->region, 0);
+	int nid, live = ktrepl_core_live(), replicas = ktrepl_test_replicas(t->region, 0);
 
 	KUNIT_EXPECT_GE(test, live, 1);
 	KUNIT_EXPECT_TRUE(test, static_key_enabled(&ktrepl_key));
@@ -131,10 +139,47 @@ static void ktrepl_core_switch(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(t->region, 0), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
 	ktrepl_core_expect_cpus(test);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		KUNIT_EXPECT_EQ(test, ktrepl_node_now(nid),
+				ktrepl_nearest(nid, ktrepl_primary_nodes));
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_core_live(), live);
+	cpus_read_lock();
+	mutex_lock(&ktrepl_mutex);
+	KUNIT_EXPECT_TRUE(test, ktrepl_fill());
+	mutex_unlock(&ktrepl_mutex);
+	cpus_read_unlock();
+	/* No alias stays through which replicas could be written. */
+	KUNIT_EXPECT_NULL(test, ktrepl_window.alias);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(t->region, 0), replicas);
 	ktrepl_core_expect_cpus(test);
+}
+
+/* What is broken stays so, whoever switches meanwhile. */
+static void ktrepl_core_broken(struct kunit *test)
+{
+	WRITE_ONCE(ktrepl_broken_why, "a test");
+	ktrepl_disable();
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), -EIO);
+	KUNIT_EXPECT_EQ(test, ktrepl_state, KTREPL_BROKEN);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
+
+	ktrepl_test_unbreak();
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+
+	/* While it is on, the work item sees to it. */
+	WRITE_ONCE(ktrepl_broken_why, "another test");
+	ktrepl_heal_queue();
+	ktrepl_heal_flush();
+	KUNIT_EXPECT_EQ(test, ktrepl_state, KTREPL_BROKEN);
+	ktrepl_test_unbreak();
+
+	/* So does whoever switches on. */
+	WRITE_ONCE(ktrepl_broken_why, "one more test");
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), -EIO);
+	KUNIT_EXPECT_EQ(test, ktrepl_state, KTREPL_BROKEN);
+	ktrepl_test_unbreak();
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 }
 
 /* CPUs leave a node for the next best one, and come back. */
@@ -456,6 +501,7 @@ static struct kunit_case ktrepl_core_cases[] = {
 	KUNIT_CASE(ktrepl_core_mem_max),
 	KUNIT_CASE(ktrepl_core_enable),
 	KUNIT_CASE(ktrepl_core_switch),
+	KUNIT_CASE(ktrepl_core_broken),
 	KUNIT_CASE(ktrepl_core_detach),
 	KUNIT_CASE(ktrepl_core_cpu),
 	KUNIT_CASE(ktrepl_core_power),

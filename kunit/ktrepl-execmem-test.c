@@ -397,7 +397,8 @@ static void ktrepl_execmem_ftrace(struct kunit *test)
 		ktrepl_execmem_prove_ftrace(test, addr);
 	}
 	KUNIT_EXPECT_EQ(test, unregister_ftrace_function(ops), 0);
-	ftrace_free_filter(ops);
+	/* After ftrace_free_filter() it could not be used again. */
+	ftrace_set_filter(ops, NULL, 0, 1);
 	KUNIT_EXPECT_EQ(test, !addr, !ops->trampoline_size);
 	if (!addr)
 		kunit_skip(test, "tracers share the image's trampoline");

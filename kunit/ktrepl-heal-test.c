@@ -317,16 +317,6 @@ static void ktrepl_heal_retire_marker(int nid)
 	ktrepl_heal_flush();
 }
 
-/* As after another boot.  Replication that is on, by mistake, stays on. */
-static void ktrepl_heal_mend(void)
-{
-	mutex_lock(&ktrepl_mutex);
-	WRITE_ONCE(ktrepl_broken_why, NULL);
-	if (ktrepl_state == KTREPL_BROKEN)
-		WRITE_ONCE(ktrepl_state, KTREPL_OFF);
-	mutex_unlock(&ktrepl_mutex);
-}
-
 /* Like ktrepl_broken(), without a warning. */
 static void ktrepl_heal_quiet(const char *why)
 {
@@ -373,7 +363,7 @@ static void ktrepl_heal_give_up(struct kunit *test, int nid, bool last)
 	if (last) {
 		KUNIT_EXPECT_EQ(test, ktrepl_state, KTREPL_BROKEN);
 		KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
-		ktrepl_heal_mend();
+		ktrepl_test_unbreak();
 		return;
 	}
 	KUNIT_EXPECT_TRUE(test, ktrepl_is_on());
@@ -414,27 +404,6 @@ static void ktrepl_heal_retire(struct kunit *test)
 	ktrepl_heal_expect_whole(test);
 }
 
-/* What is broken stays so, whoever switches meanwhile. */
-static void ktrepl_heal_broken(struct kunit *test)
-{
-	WRITE_ONCE(ktrepl_broken_why, "a test");
-	ktrepl_disable();
-	KUNIT_EXPECT_EQ(test, ktrepl_enable(), -EIO);
-	KUNIT_EXPECT_EQ(test, ktrepl_state, KTREPL_BROKEN);
-	KUNIT_EXPECT_EQ(test, ktrepl_test_bytes(), 0);
-
-	ktrepl_heal_mend();
-	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
-
-	/* While it is on, the work item sees to it. */
-	WRITE_ONCE(ktrepl_broken_why, "another test");
-	ktrepl_heal_queue();
-	ktrepl_heal_flush();
-	KUNIT_EXPECT_EQ(test, ktrepl_state, KTREPL_BROKEN);
-	ktrepl_heal_mend();
-	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
-}
-
 static struct kunit_case ktrepl_heal_cases[] = {
 	KUNIT_CASE_SLOW(ktrepl_heal_shortage),
 	KUNIT_CASE_SLOW(ktrepl_heal_steps),
@@ -443,7 +412,6 @@ static struct kunit_case ktrepl_heal_cases[] = {
 	KUNIT_CASE(ktrepl_heal_replicas),
 	KUNIT_CASE(ktrepl_heal_primary),
 	KUNIT_CASE_SLOW(ktrepl_heal_retire),
-	KUNIT_CASE(ktrepl_heal_broken),
 	{ }
 };
 

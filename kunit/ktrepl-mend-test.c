@@ -186,6 +186,34 @@ static void ktrepl_mend_pokes_twice(struct kunit *test)
 	}
 }
 
+static struct ktrepl_diff ktrepl_mend_found_diff;
+
+static void ktrepl_mend_keep(const struct ktrepl_diff *diff)
+{
+	ktrepl_mend_found_diff = *diff;
+}
+
+/* What is reported is what a poke has found, and what it has written. */
+static void ktrepl_mend_found(struct kunit *test)
+{
+	const struct ktrepl_diff *diff = &ktrepl_mend_found_diff;
+	struct ktrepl_test_region *t = test->priv;
+	const u8 new[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 };
+	int nid = ktrepl_mend_node(test);
+
+	kunit_activate_static_stub(test, ktrepl_diverged, ktrepl_mend_keep);
+	ktrepl_mend_poke(t, 40, new, sizeof(new), nid, 42, 1);
+	kunit_deactivate_static_stub(test, ktrepl_diverged);
+	KUNIT_EXPECT_EQ(test, diff->nid, nid);
+	KUNIT_EXPECT_FALSE(test, diff->again);
+	KUNIT_EXPECT_EQ(test, diff->addr, (unsigned long)t->mem + 42);
+	KUNIT_EXPECT_EQ(test, diff->len, 8);
+	KUNIT_EXPECT_MEMEQ(test, diff->want, new + 2, 8);
+	KUNIT_EXPECT_EQ(test, diff->found[0], new[2] ^ 0x55);
+	KUNIT_EXPECT_MEMEQ(test, diff->found + 1, new + 3, 7);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+}
+
 #define KTREPL_MEND_SLOTS 16
 
 /* More than can be noted: everything is looked at. */
@@ -271,6 +299,19 @@ static void ktrepl_mend_doubt(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).doubtful, 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_repair(byte, 1), replicas);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+}
+
+/* What is equal is not written, and nothing of it differs afterwards. */
+static void ktrepl_mend_equal(struct kunit *test)
+{
+	DECLARE_BITMAP(differ, KTREPL_MAX_NODES);
+	struct ktrepl_test_region *t = test->priv;
+
+	bitmap_fill(differ, KTREPL_MAX_NODES);
+	mutex_lock(&ktrepl_mutex);
+	KUNIT_EXPECT_TRUE(test, ktrepl_region_repair(t->region, 0, differ));
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_EXPECT_TRUE(test, bitmap_empty(differ, KTREPL_MAX_NODES));
 }
 
 /* What nobody uses is not compared, not read, and not repaired. */
@@ -382,10 +423,12 @@ static void ktrepl_mend_strikes(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, ktrepl_node_given_up(node));
 		KUNIT_EXPECT_EQ(test, ktrepl_mend_broken, ktrepl_info->fake_nodes ? !nid :
 				!ktrepl_mend_any_left());
-		/* It is not built again. */
+		/* It is not built again, and others are told. */
+		ktrepl_mend_told.nr = 0;
 		ktrepl_heal_queue();
 		ktrepl_heal_flush();
 		KUNIT_EXPECT_FALSE(test, node->live);
+		KUNIT_EXPECT_EQ(test, ktrepl_mend_heard(KTREPL_NODE_LOST, nid, NULL), 1);
 	}
 	kunit_deactivate_static_stub(test, ktrepl_broken);
 	ktrepl_disable();
@@ -397,9 +440,11 @@ static void ktrepl_mend_strikes(struct kunit *test)
 static struct kunit_case ktrepl_mend_cases[] = {
 	KUNIT_CASE(ktrepl_mend_pokes_once),
 	KUNIT_CASE(ktrepl_mend_pokes_twice),
+	KUNIT_CASE(ktrepl_mend_found),
 	KUNIT_CASE(ktrepl_mend_slots),
 	KUNIT_CASE(ktrepl_mend_nowhere),
 	KUNIT_CASE(ktrepl_mend_doubt),
+	KUNIT_CASE(ktrepl_mend_equal),
 	KUNIT_CASE(ktrepl_mend_stale),
 	KUNIT_CASE(ktrepl_mend_retire),
 	KUNIT_CASE(ktrepl_mend_strikes),

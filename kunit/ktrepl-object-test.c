@@ -214,6 +214,22 @@ static void ktrepl_object_charged(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_OBJECT), before + bytes);
 }
 
+/* It is known whether replicas are missing. */
+static void ktrepl_object_fill(struct kunit *test)
+{
+	unsigned long max = ktrepl_param_mem_max;
+
+	mutex_lock(&ktrepl_mutex);
+	KUNIT_EXPECT_TRUE(test, ktrepl_objects_fill());
+	ktrepl_objects_drop();
+	WRITE_ONCE(ktrepl_param_mem_max, 1);
+	KUNIT_EXPECT_FALSE(test, ktrepl_objects_fill());
+	WRITE_ONCE(ktrepl_param_mem_max, max);
+	KUNIT_EXPECT_TRUE(test, ktrepl_objects_fill());
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, &ktrepl_init_data), 2);
+}
+
 /*
  * A reader on another CPU, with interrupts enabled: somebody who holds
  * ktrepl_mutex may wait for that CPU.  Where there is one CPU, only a context
@@ -312,6 +328,7 @@ static struct kunit_case ktrepl_object_cases[] = {
 	KUNIT_CASE(ktrepl_object_switch),
 	KUNIT_CASE(ktrepl_object_shortage),
 	KUNIT_CASE(ktrepl_object_charged),
+	KUNIT_CASE(ktrepl_object_fill),
 	KUNIT_CASE(ktrepl_object_readers),
 	KUNIT_CASE(ktrepl_object_corrupt),
 	{ }

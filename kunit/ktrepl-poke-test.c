@@ -86,6 +86,25 @@ static void ktrepl_poke_iterator(struct kunit *test)
 	}
 }
 
+/* What is in no region has no replicas, and is written once. */
+static void ktrepl_poke_outside(struct kunit *test)
+{
+	struct ktrepl_poke_iter poke = { };
+	u8 *mem = vmalloc(2 * PAGE_SIZE);
+
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	mutex_lock(&text_mutex);
+	poke.pages[0][0] = vmalloc_to_page(mem);
+	poke.pages[0][1] = vmalloc_to_page(mem + PAGE_SIZE);
+	ktrepl_poke_first(&poke, (unsigned long)mem + PAGE_SIZE - 2, 4);
+	KUNIT_EXPECT_EQ(test, poke.nr, 1);
+	KUNIT_EXPECT_PTR_EQ(test, poke.pages[0][0], vmalloc_to_page(mem));
+	poke.synced = poke.nr;
+	KUNIT_EXPECT_FALSE(test, ktrepl_poke_next(&poke));
+	mutex_unlock(&text_mutex);
+	vfree(mem);
+}
+
 /* Each replica that a poke writes counts on its node. */
 static void ktrepl_poke_counted(struct kunit *test)
 {
@@ -157,6 +176,7 @@ static struct kunit_case ktrepl_poke_cases[] = {
 	KUNIT_CASE(ktrepl_poke_ranges),
 	KUNIT_CASE(ktrepl_poke_bad),
 	KUNIT_CASE(ktrepl_poke_iterator),
+	KUNIT_CASE(ktrepl_poke_outside),
 	KUNIT_CASE(ktrepl_poke_counted),
 	KUNIT_CASE(ktrepl_poke_half),
 	KUNIT_CASE(ktrepl_poke_broken),

@@ -46,6 +46,21 @@ static void ktrepl_region_lookup(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, ktrepl_region_find(START));
 }
 
+/* Behind linear addresses and those of vmalloc space */
+static void ktrepl_region_primary(struct kunit *test)
+{
+	struct page *page = alloc_page(GFP_KERNEL);
+	void *mem = vmalloc(PAGE_SIZE);
+
+	KUNIT_ASSERT_TRUE(test, page && mem);
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_primary_page((unsigned long)page_address(page) + 9),
+			    page);
+	KUNIT_EXPECT_PTR_EQ(test, ktrepl_primary_page((unsigned long)mem + 9),
+			    vmalloc_to_page(mem));
+	vfree(mem);
+	__free_page(page);
+}
+
 static void ktrepl_region_bad_range(struct kunit *test)
 {
 	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(START, START),
@@ -364,6 +379,7 @@ static void ktrepl_region_many(struct kunit *test)
 
 static struct kunit_case ktrepl_region_cases[] = {
 	KUNIT_CASE(ktrepl_region_lookup),
+	KUNIT_CASE(ktrepl_region_primary),
 	KUNIT_CASE(ktrepl_region_bad_range),
 	KUNIT_CASE(ktrepl_region_overlap),
 	KUNIT_CASE(ktrepl_region_dying),

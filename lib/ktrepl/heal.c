@@ -197,6 +197,7 @@ void ktrepl_diverged(const struct ktrepl_diff *diff)
 {
 	int i;
 
+	KUNIT_STATIC_STUB_REDIRECT(ktrepl_diverged, diff);
 	atomic_long_inc(&ktrepl_nr_diverged);
 	for (i = 0; i < ARRAY_SIZE(ktrepl_slots); i++) {
 		struct ktrepl_slot *slot = &ktrepl_slots[i];

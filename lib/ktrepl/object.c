@@ -148,8 +148,7 @@ static void ktrepl_object_publish(struct ktrepl_object *obj, const void *primary
 		if (last != old)
 			ktrepl_object_put(obj, nid, last);
 	}
-	if (old != primary)
-		ktrepl_object_put(obj, NUMA_NO_NODE, old);
+	ktrepl_object_put(obj, NUMA_NO_NODE, old);
 	ktrepl_object_point_to_local(obj);
 }
 
