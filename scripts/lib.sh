@@ -129,7 +129,8 @@ object_dir() {
 }
 
 # fragments CONFIG: the files that make up a configuration. CONFIG is "run" or
-# names of fragments joined by "-", such as debug-fault.
+# names of fragments joined by "-", such as debug-fault; one may have a second file for
+# one architecture.
 fragments() {
 	local part
 	printf '%s\n' "$SCRIPTS"/configs/{base,"base-$ARCH",ktrepl,kunit}.config
@@ -138,6 +139,8 @@ fragments() {
 		[[ -f $SCRIPTS/configs/$part.config ]] ||
 			die "CONFIG=$1: there is no scripts/configs/$part.config"
 		echo "$SCRIPTS/configs/$part.config"
+		[[ ! -f $SCRIPTS/configs/$part-$ARCH.config ]] ||
+			echo "$SCRIPTS/configs/$part-$ARCH.config"
 	done
 }
 
