@@ -155,6 +155,61 @@ static void ktrepl_patchers_kprobe(struct kunit *test)
 			   ktrepl_patch_disarm_kprobe);
 }
 
+/* The bytes of before, on one node that has a replica; returns the node. */
+static int ktrepl_patch_lose(const void *start, const void *before)
+{
+	unsigned long addr = (unsigned long)start;
+	struct page *replica = NULL;
+	struct ktrepl_region *region;
+	int nid;
+
+	mutex_lock(&ktrepl_mutex);
+	region = ktrepl_region_find(addr);
+	for (nid = ktrepl_nr_nodes - 1; region && nid >= 0; nid--) {
+		replica = ktrepl_region_replica(region, nid, ktrepl_region_index(region, addr));
+		if (replica)
+			break;
+	}
+	if (replica) {
+		mutex_lock(&text_mutex);
+		arch_ktrepl_write(replica, offset_in_page(addr), before,
+				  min_t(size_t, KTREPL_PATCH_BYTES,
+					PAGE_SIZE - offset_in_page(addr)));
+		arch_ktrepl_sync();
+		mutex_unlock(&text_mutex);
+	}
+	mutex_unlock(&ktrepl_mutex);
+	return replica ? nid : NUMA_NO_NODE;
+}
+
+/* Where the patch is lost on one node, the CPUs that execute its text miss all. */
+static void ktrepl_patchers_lost(struct kunit *test)
+{
+	void *fn = ktrepl_patch_plain, *start = ktrepl_patch_start(fn);
+	u8 before[KTREPL_PATCH_BYTES];
+	int cpu, nid, missed = 0;
+
+	KUNIT_ASSERT_EQ(test, ktrepl_read(0, before, start, sizeof(before)), 0);
+	KUNIT_ASSERT_EQ(test, ktrepl_patch_arm_kprobe(fn), 0);
+	nid = ktrepl_patch_lose(start, before);
+	KUNIT_EXPECT_NE(test, nid, NUMA_NO_NODE);
+	cpus_read_lock();
+	for_each_online_cpu(cpu) {
+		bool lost = ktrepl_node_now(ktrepl_cpu_node(cpu)) == nid;
+
+		per_cpu(ktrepl_patch_hits, cpu) = 0;
+		smp_call_function_single(cpu, ktrepl_patch_call, fn, true);
+		KUNIT_EXPECT_EQ(test, per_cpu(ktrepl_patch_hits, cpu),
+				lost ? 0 : KTREPL_PATCH_CALLS * 2);
+		missed += lost;
+	}
+	cpus_read_unlock();
+	KUNIT_EXPECT_GE(test, missed, 1);
+	KUNIT_EXPECT_EQ(test, ktrepl_repair(start, 1), 1);
+	ktrepl_patch_expect_hits(test, fn, 2);
+	ktrepl_patch_disarm_kprobe();
+}
+
 static void ktrepl_patchers_kprobe_ftrace(struct kunit *test)
 {
 	if (!IS_ENABLED(CONFIG_KPROBES_ON_FTRACE))
@@ -534,6 +589,7 @@ static void ktrepl_patchers_static_call(struct kunit *test)
 
 static struct kunit_case ktrepl_patchers_cases[] = {
 	KUNIT_CASE(ktrepl_patchers_kprobe),
+	KUNIT_CASE(ktrepl_patchers_lost),
 	KUNIT_CASE(ktrepl_patchers_kprobe_ftrace),
 	KUNIT_CASE(ktrepl_patchers_kretprobe),
 	KUNIT_CASE_SLOW(ktrepl_patchers_optprobe),
