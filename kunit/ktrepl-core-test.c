@@ -63,6 +63,9 @@ static void ktrepl_core_mem_max(struct kunit *test)
 	WRITE_ONCE(ktrepl_param_mem_max, 1);
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(t->region, 0), 0);
+	/* So does the work item to the next time. */
+	ktrepl_heal_flush();
+	KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(t->region, 0), 0);
 	WRITE_ONCE(ktrepl_param_mem_max, max);
 	ktrepl_heal_flush();
 	KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(t->region, 0), replicas);

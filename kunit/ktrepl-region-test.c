@@ -40,6 +40,7 @@ static void ktrepl_region_lookup(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, ktrepl_region_find(START), region);
 	KUNIT_EXPECT_PTR_EQ(test, ktrepl_region_find(END - 1), region);
 	KUNIT_EXPECT_NULL(test, ktrepl_region_find(END));
+	KUNIT_EXPECT_EQ(test, region->kind, KTREPL_RODATA);
 	KUNIT_EXPECT_EQ(test, ktrepl_region_pages(region), 4);
 	KUNIT_EXPECT_EQ(test, ktrepl_region_index(region, END - 1), 3);
 	ktrepl_test_unregister(region);
