@@ -153,12 +153,15 @@ static void ktrepl_mend_once(struct kunit *test, unsigned int off, unsigned int 
 static void ktrepl_mend_pokes_once(struct kunit *test)
 {
 	u8 *new = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
-	int i, nid = ktrepl_mend_node(test);
+	struct ktrepl_test_region *t = test->priv;
+	int i, nid;
 
 	KUNIT_ASSERT_NOT_NULL(test, new);
-	for (i = 0; i < ARRAY_SIZE(ktrepl_mend_pokes); i++)
-		ktrepl_mend_once(test, ktrepl_mend_pokes[i].off, ktrepl_mend_pokes[i].len, nid,
-				 new);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		for (i = 0; i < ARRAY_SIZE(ktrepl_mend_pokes); i++)
+			if (ktrepl_region_replica(t->region, nid, 0))
+				ktrepl_mend_once(test, ktrepl_mend_pokes[i].off,
+						 ktrepl_mend_pokes[i].len, nid, new);
 }
 
 /* Wrong twice, the poke goes on, and the work item writes the page. */
@@ -281,6 +284,7 @@ static void ktrepl_mend_doubt(struct kunit *test)
 	};
 	struct ktrepl_verify_result res;
 	u8 *byte = t->mem + PAGE_SIZE;
+	struct page *lost;
 
 	/* Of one, ktrepl_heal_primary() sees that it is mended. */
 	if (replicas < 2)
@@ -298,6 +302,16 @@ static void ktrepl_mend_doubt(struct kunit *test)
 	ktrepl_test_corrupt(t->region, nid, PAGE_SIZE + 1);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).doubtful, 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_repair(byte, 1), replicas);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+	if (replicas != 3)
+		return;
+	/* Two are several. */
+	lost = ktrepl_region_replica(t->region, nid, 1);
+	t->region->replica[nid][1] = NULL;
+	(*byte)++;
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(true).doubtful, 2);
+	(*byte)--;
+	t->region->replica[nid][1] = lost;
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 }
 

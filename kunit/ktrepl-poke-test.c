@@ -86,6 +86,25 @@ static void ktrepl_poke_iterator(struct kunit *test)
 	}
 }
 
+/* Much to write goes to one target at a time, as interrupts are disabled meanwhile. */
+static void ktrepl_poke_long(struct kunit *test)
+{
+	struct ktrepl_test_region *t = test->priv;
+	struct ktrepl_poke_iter poke = { };
+	int targets = 0;
+
+	mutex_lock(&text_mutex);
+	poke.pages[0][0] = vmalloc_to_page(t->mem);
+	ktrepl_poke_first(&poke, (unsigned long)t->mem, KTREPL_PIECE + 1);
+	do {
+		KUNIT_EXPECT_EQ(test, poke.nr, 1);
+		targets += poke.nr;
+		poke.synced = poke.nr;
+	} while (ktrepl_poke_next(&poke));
+	mutex_unlock(&text_mutex);
+	KUNIT_EXPECT_EQ(test, targets, 1 + ktrepl_test_replicas(t->region, 0));
+}
+
 /* What is in no region has no replicas, and is written once. */
 static void ktrepl_poke_outside(struct kunit *test)
 {
@@ -176,6 +195,7 @@ static struct kunit_case ktrepl_poke_cases[] = {
 	KUNIT_CASE(ktrepl_poke_ranges),
 	KUNIT_CASE(ktrepl_poke_bad),
 	KUNIT_CASE(ktrepl_poke_iterator),
+	KUNIT_CASE(ktrepl_poke_long),
 	KUNIT_CASE(ktrepl_poke_outside),
 	KUNIT_CASE(ktrepl_poke_counted),
 	KUNIT_CASE(ktrepl_poke_half),

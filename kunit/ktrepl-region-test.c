@@ -136,10 +136,12 @@ static void ktrepl_region_replicas(struct kunit *test)
 {
 	struct ktrepl_test_region t = { };
 	int nid, i, replicas = 0;
-	long before, copied, dropped;
+	long before, copied, dropped, copies[KTREPL_MAX_NODES];
 	struct page *replica;
 
 	ktrepl_test_on(test);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		copies[nid] = ktrepl_test_count(nid, KTREPL_STAT_COPY);
 	/* Root tables come and go with processes. */
 	before = ktrepl_test_bytes() - ktrepl_test_stat(KTREPL_STAT_PGTBL);
 	copied = ktrepl_test_stat(KTREPL_STAT_COPY);
@@ -151,11 +153,13 @@ static void ktrepl_region_replicas(struct kunit *test)
 			if (!replica)
 				continue;
 			replicas++;
+			copies[nid]++;
 			KUNIT_EXPECT_MEMEQ(test, page_address(replica),
 					   t.mem + i * PAGE_SIZE, PAGE_SIZE);
 			if (!ktrepl_info->fake_nodes)
 				KUNIT_EXPECT_EQ(test, page_to_nid(replica), nid);
 		}
+		KUNIT_EXPECT_GE(test, ktrepl_test_count(nid, KTREPL_STAT_COPY), copies[nid]);
 	}
 	KUNIT_EXPECT_GE(test, replicas, KTREPL_TEST_PAGES);
 	KUNIT_EXPECT_EQ(test, replicas % KTREPL_TEST_PAGES, 0);
