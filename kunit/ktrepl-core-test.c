@@ -69,6 +69,16 @@ static void ktrepl_core_mem_max(struct kunit *test)
 	WRITE_ONCE(ktrepl_param_mem_max, max);
 	ktrepl_heal_flush();
 	KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(t->region, 0), replicas);
+
+	/* Off, nothing is missing. */
+	ktrepl_disable();
+	WRITE_ONCE(ktrepl_param_mem_max, 1);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+	ktrepl_disable();
+	for (i = 0; i < ktrepl_nr_nodes; i++)
+		KUNIT_EXPECT_FALSE(test, ktrepl_nodes[i] && ktrepl_nodes[i]->incomplete);
+	WRITE_ONCE(ktrepl_param_mem_max, max);
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 }
 
 /* The switch in sysfs */

@@ -155,9 +155,18 @@ static void ktrepl_object_defined(struct kunit *test)
 
 static void ktrepl_object_switch(struct kunit *test)
 {
+	struct ktrepl_text __replicated *obj;
+
 	ktrepl_disable();
 	KUNIT_EXPECT_EQ(test, ktrepl_expect_object(test, &ktrepl_init_data), 0);
 	ktrepl_expect_local(test);
+	/* One that is made meanwhile is read, too. */
+	obj = alloc_replicated(struct ktrepl_text, "test", &ktrepl_init_data);
+	KUNIT_ASSERT_FALSE(test, IS_ERR((void __force *)obj));
+	rcu_read_lock();
+	KUNIT_EXPECT_MEMEQ(test, replicated_deref(obj)->bytes, ktrepl_init_data.bytes, SIZE);
+	rcu_read_unlock();
+	free_replicated(obj);
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	KUNIT_EXPECT_GE(test, ktrepl_expect_object(test, &ktrepl_init_data), 2);
 	ktrepl_expect_local(test);

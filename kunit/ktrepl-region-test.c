@@ -62,6 +62,29 @@ static void ktrepl_region_primary(struct kunit *test)
 	__free_page(page);
 }
 
+/* A window that is closed is mapped nowhere. */
+static void ktrepl_region_window(struct kunit *test)
+{
+	struct ktrepl_window *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	struct page *page = alloc_page(GFP_KERNEL);
+	void *alias;
+
+	KUNIT_ASSERT_TRUE(test, page && w);
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_window_add(w, page, NULL, 0, 0);
+	if (ktrepl_window_open(w)) {
+		alias = w->alias;
+		KUNIT_EXPECT_PTR_EQ(test, vmalloc_to_page(alias), page);
+		ktrepl_window_close(w);
+		KUNIT_EXPECT_NULL(test, find_vm_area(alias));
+		KUNIT_EXPECT_NULL(test, w->alias);
+	} else {
+		KUNIT_FAIL(test, "no memory for a window");
+	}
+	mutex_unlock(&ktrepl_mutex);
+	__free_page(page);
+}
+
 static void ktrepl_region_bad_range(struct kunit *test)
 {
 	KUNIT_EXPECT_PTR_EQ(test, ktrepl_test_register(START, START),
@@ -385,6 +408,7 @@ static void ktrepl_region_many(struct kunit *test)
 static struct kunit_case ktrepl_region_cases[] = {
 	KUNIT_CASE(ktrepl_region_lookup),
 	KUNIT_CASE(ktrepl_region_primary),
+	KUNIT_CASE(ktrepl_region_window),
 	KUNIT_CASE(ktrepl_region_bad_range),
 	KUNIT_CASE(ktrepl_region_overlap),
 	KUNIT_CASE(ktrepl_region_dying),
