@@ -62,18 +62,23 @@ static void ktrepl_patch_call(void *fn)
 		patched();
 }
 
+/* How often a CPU hits that calls a function so many times. */
+static unsigned int ktrepl_patch_count(int cpu, void *fn)
+{
+	per_cpu(ktrepl_patch_hits, cpu) = 0;
+	smp_call_function_single(cpu, ktrepl_patch_call, fn, true);
+	return per_cpu(ktrepl_patch_hits, cpu);
+}
+
 /* Each CPU hits as often as a call does. */
 static void ktrepl_patch_expect_hits(struct kunit *test, void *fn, unsigned int hits)
 {
 	int cpu;
 
 	cpus_read_lock();
-	for_each_online_cpu(cpu) {
-		per_cpu(ktrepl_patch_hits, cpu) = 0;
-		smp_call_function_single(cpu, ktrepl_patch_call, fn, true);
-		KUNIT_EXPECT_EQ_MSG(test, per_cpu(ktrepl_patch_hits, cpu),
+	for_each_online_cpu(cpu)
+		KUNIT_EXPECT_EQ_MSG(test, ktrepl_patch_count(cpu, fn),
 				    KTREPL_PATCH_CALLS * hits, "CPU %d", cpu);
-	}
 	cpus_read_unlock();
 }
 
@@ -197,9 +202,7 @@ static void ktrepl_patchers_lost(struct kunit *test)
 	for_each_online_cpu(cpu) {
 		bool lost = ktrepl_node_now(ktrepl_cpu_node(cpu)) == nid;
 
-		per_cpu(ktrepl_patch_hits, cpu) = 0;
-		smp_call_function_single(cpu, ktrepl_patch_call, fn, true);
-		KUNIT_EXPECT_EQ(test, per_cpu(ktrepl_patch_hits, cpu),
+		KUNIT_EXPECT_EQ(test, ktrepl_patch_count(cpu, fn),
 				lost ? 0 : KTREPL_PATCH_CALLS * 2);
 		missed += lost;
 	}
