@@ -362,6 +362,8 @@ static void state_record(struct record *rec, void *result)
 		state->mem_max_kb = word_u64(rec, 1);
 	} else if (is(rec, "toggles")) {
 		state->toggles = word_u64(rec, 1);
+	} else if (is(rec, "diverged")) {
+		state->diverged = word_u64(rec, 1);
 	} else {
 		i = name_index(root_names, KTR_NR_ROOT_COUNTERS,
 			       rec->words.w[0]);
@@ -431,6 +433,7 @@ void ktr_json_state(const struct ktr_state *state)
 	json_str("primary", state->primary_text);
 	json_u64("mem_max_kb", state->mem_max_kb);
 	json_u64("toggles", state->toggles);
+	json_u64("diverged", state->diverged);
 	for (i = 0; state->has_roots && i < KTR_NR_ROOT_COUNTERS; i++)
 		json_u64(root_names[i], state->roots[i]);
 	json_close('}');
@@ -451,6 +454,16 @@ static struct ktr_node_stats *stats_node(struct ktr_stats *stats, int nid)
 	stats->node[i].nid = nid;
 	stats->nr++;
 	return &stats->node[i];
+}
+
+/* Where replication is refused there are no nodes. */
+static int missing_node(const char *file)
+{
+	struct ktr_state state;
+	bool refused = !ktr_read_state(&state) && state.mode == KTR_REFUSED;
+
+	ktr_free_state(&state);
+	return refused ? 0 : missing(file, "node");
 }
 
 static void stats_record(struct record *rec, void *result)
@@ -495,7 +508,7 @@ int ktr_read_stats(struct ktr_stats *stats)
 	if (ret)
 		return ret;
 	if (!stats->nr)
-		return missing("stats", "node");
+		return missing_node("stats");
 	qsort(stats->node, stats->nr, sizeof(*stats->node), stats_compare);
 	for (n = 0; n < stats->nr; n++) {
 		for (i = 0; i < KTR_NR_STATS; i++) {
@@ -595,7 +608,7 @@ int ktr_read_translations(struct ktr_translations *tr)
 	memset(tr, 0, sizeof(*tr));
 	ret = parse_file("translations", translation_record, tr);
 	if (!ret && !tr->nr)
-		return missing("translations", "node");
+		return missing_node("translations");
 	return ret;
 }
 

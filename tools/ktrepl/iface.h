@@ -41,6 +41,7 @@ struct ktr_state {
 	char *nodes_text, *primary_text;
 	u64 mem_max_kb;
 	u64 toggles;
+	u64 diverged;			/* replicas that a poke has found to differ */
 	bool has_roots;			/* built with CONFIG_KTREPL_ROOTS */
 	u64 roots[KTR_NR_ROOT_COUNTERS];
 };

@@ -456,6 +456,8 @@ static void print_state(const struct ktr_state *s)
 		printf("%s primary on node%s %s",
 		       s->mode != KTR_ON && !strcmp(s->reason, "-") ? ":" : ",",
 		       several(&s->primary) ? "s" : "", s->primary_text);
+	if (s->diverged)
+		printf(", replicas that have differed: %llu", s->diverged);
 	putchar('\n');
 }
 

@@ -17,6 +17,9 @@ static void print_state(FILE *out, const struct ktr_state *state)
 	head(out, "ktrepl_toggles_total", "counter",
 	     "How often replication was switched on or off.");
 	fprintf(out, "ktrepl_toggles_total %llu\n", state->toggles);
+	head(out, "ktrepl_diverged_total", "counter",
+	     "How often a poke has found a replica that differs.");
+	fprintf(out, "ktrepl_diverged_total %llu\n", state->diverged);
 	head(out, "ktrepl_memory_limit_bytes", "gauge",
 	     "What replication may use on a node, 0 for no limit.");
 	fprintf(out, "ktrepl_memory_limit_bytes %llu\n", state->mem_max_kb << 10);

@@ -29,7 +29,7 @@ def wanted(node):
     return not only or node in only
 
 
-state = {r[0]: " ".join(r[1:]) for r in records("state")}
+state = {r[0]: " ".join(r[1:]) or "-" for r in records("state")}
 same("state", {k: str(v) for k, v in report["state"].items()}, state)
 
 stats = {}

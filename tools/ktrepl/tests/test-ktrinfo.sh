@@ -19,7 +19,7 @@ golden "off -w: report" off-w.txt
 run off ktrinfo -v
 expect "off -v" 1 - "replication is off: there is no replica to compare"
 run refused ktrinfo
-expect "refused" 0 "^ktrepl is refused: only one node has CPUs, primary" ""
+expect "refused" 0 "^ktrepl is refused: this machine has only one node$" ""
 run refused ktrinfo -w
 expect "refused -w" 1 - "replication is refused"
 run broken ktrinfo

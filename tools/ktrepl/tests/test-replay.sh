@@ -40,7 +40,7 @@ if [ "$fakes" = yes ]; then
 	expect "ab: broken" 3 "" "replication is broken: copy of node 1 differs"
 	switch_is "ab: broken" '^Y$'
 	fake "$samples/refused" ktrepl-ab
-	expect "ab: refused" 3 "" "replication is refused: only one node has CPUs"
+	expect "ab: refused" 3 "" "replication is refused: this machine has only one node"
 	switch_is "ab: refused" '^Y$'
 	fake "$samples/on" ktrepl-ab
 	expect "ab: one node" 3 "" "no node but that of the original (0) has CPUs"
