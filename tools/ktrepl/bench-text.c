@@ -6,7 +6,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <linux/mempolicy.h>
 #include <stdint.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "bpf.h"
 #include "machine.h"
 
 /* === BPF ================================================================= */
@@ -33,14 +33,7 @@ static const struct bpf_insn bpf_program[] = {
 
 static bool bpf_load(void)
 {
-	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
-		.insns = (uintptr_t)bpf_program,
-		.insn_cnt = ARRAY_SIZE(bpf_program),
-		.license = (uintptr_t)"GPL",
-	};
-
-	bpf_fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+	bpf_fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, bpf_program, ARRAY_SIZE(bpf_program));
 	return bpf_fd >= 0;
 }
 
@@ -51,16 +44,9 @@ bool bpf_start(void)
 
 void bpf_call(void)
 {
-	static char packet[64];
-	union bpf_attr attr = { .test = {
-		.prog_fd = bpf_fd,
-		.data_in = (uintptr_t)packet,
-		.data_size_in = sizeof(packet),
-		.repeat = 1,
-	} };
+	unsigned int sum = 0;
 
-	must(!syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof(attr)) &&
-	     attr.test.retval == 5050, "a BPF program");
+	must(!bpf_prog_run(bpf_fd, &sum) && sum == 5050, "a BPF program");
 }
 
 void bpf_stop(void)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common.h"
+#include "fault.h"
 #include "iface.h"
 #include "machine.h"
 
@@ -51,68 +52,6 @@ static bool json, quiet, kmemleak;
 static u64 leak_max_kb = 8192;
 static unsigned int settle_s = 10;
 static unsigned int nr_sites, nr_survived, nr_degraded, nr_leaked;
-
-/* === Faults ============================================================== */
-
-static const struct {
-	const char *file, *value;
-	bool optional;
-} setup[] = {
-	{ "failslab/ignore-gfp-wait", "N", false },
-	{ "failslab/cache-filter", "N", true },
-	{ "failslab/probability", "0", false },
-	{ "failslab/task-filter", "Y", false },
-	{ "failslab/verbose", "0", false },
-	{ "fail_page_alloc/ignore-gfp-wait", "N", false },
-	{ "fail_page_alloc/min-order", "0", false },
-	{ "fail_page_alloc/probability", "0", false },
-	{ "fail_page_alloc/task-filter", "Y", false },
-	{ "fail_page_alloc/verbose", "0", false },
-};
-
-static void faults_setup(void)
-{
-	char *path;
-	size_t i;
-	int err;
-
-	if (access("/proc/thread-self/fail-nth", W_OK))
-		die(EXIT_UNAVAILABLE,
-		    "this kernel injects no faults (CONFIG_FAULT_INJECTION, FAILSLAB, FAIL_PAGE_ALLOC)");
-	for (i = 0; i < ARRAY_SIZE(setup); i++) {
-		path = xasprintf("/sys/kernel/debug/%s", setup[i].file);
-		err = write_text(path, setup[i].value);
-		if (err && !setup[i].optional)
-			die(EXIT_UNAVAILABLE, "%s: %s", path, strerror(-err));
-		free(path);
-	}
-}
-
-static int fault_open(void)
-{
-	return open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-}
-
-static void fault_arm(int fd, unsigned int nth)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%u", nth);
-
-	/* Disarming may itself run into the fault: once. */
-	if (pwrite(fd, text, len, 0) != len && pwrite(fd, text, len, 0) != len)
-		_exit(EXIT_FAILED);
-}
-
-/* Was the fault injected? Leaves none armed. */
-static bool fault_disarm(int fd)
-{
-	char left = '?';
-
-	if (pread(fd, &left, 1, 0) != 1 && pread(fd, &left, 1, 0) != 1)
-		left = '0';
-	fault_arm(fd, 0);
-	return left == '0';
-}
 
 /* === Operations ========================================================== */
 
@@ -564,13 +503,16 @@ static void parse_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	const char *why;
 	u64 before;
 
 	progname_set("ktrepl-faults");
 	parse_options(argc, argv);
 	ktr_require_control();
 	machine_read(&machine);
-	faults_setup();
+	why = fault_setup();
+	if (why)
+		die(EXIT_UNAVAILABLE, "%s", why);
 	if (kmemleak && access(KMEMLEAK, R_OK | W_OK))
 		die(EXIT_UNAVAILABLE, KMEMLEAK ": %s", strerror(errno));
 	enable_fd = open(ENABLE_FILE, O_WRONLY | O_CLOEXEC);

@@ -37,6 +37,7 @@ static const char usage[] =
 "at once, for 30 seconds. Needs root and changes the running kernel.\n"
 "\n"
 "  -r, --run=NAME[:COUNT],...  run these activities, each COUNT times at most\n"
+"  -a, --all                   run all that can run here, except hang\n"
 "  -x, --except=NAME,...       do not run these\n"
 "  -d, --duration=SECONDS      stop after that time, or up to three times that\n"
 "                              if some have done nothing; 0: when all counts are\n"
@@ -68,7 +69,7 @@ EXIT_CODES_HELP
 
 static struct activity *const *const groups[] = {
 	switch_activities, patch_activities, task_activities,
-	module_activities,
+	module_activities, memory_activities,
 };
 
 /* The @i-th of all, or NULL. */
@@ -457,13 +458,13 @@ static void opt_except(char *list)
 		find_activity(item)->wanted = false;
 }
 
-static void choose_default(void)
+static void choose(bool all)
 {
 	struct activity *a;
 	size_t i;
 
 	for_each_activity(a, i)
-		a->wanted = a->by_default;
+		a->wanted = all ? !a->by_name_only : a->by_default;
 }
 
 /* Without ktrepl, nothing that changes the kernel may run. */
@@ -499,9 +500,10 @@ static void check_choice(void)
 
 static void parse_options(int argc, char **argv)
 {
-	static const char shorts[] = "r:x:d:i:p:onM:s:w:t:m:jhV";
+	static const char shorts[] = "r:ax:d:i:p:onM:s:w:t:m:jhV";
 	static const struct option options[] = {
 		{ "run", required_argument, NULL, 'r' },
+		{ "all", no_argument, NULL, 'a' },
 		{ "except", required_argument, NULL, 'x' },
 		{ "duration", required_argument, NULL, 'd' },
 		{ "interval", required_argument, NULL, 'i' },
@@ -518,14 +520,16 @@ static void parse_options(int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 }
 	};
-	bool chosen = false;
+	bool chosen = false, all = false;
 	int c;
 
 	/* Which ones first: --except takes away from what --run says. */
-	while ((c = getopt_long(argc, argv, shorts, options, NULL)) >= 0)
+	while ((c = getopt_long(argc, argv, shorts, options, NULL)) >= 0) {
 		chosen |= c == 'r';
-	if (!chosen)
-		choose_default();
+		all |= c == 'a';
+	}
+	if (all || !chosen)
+		choose(all);
 	optind = 1;
 	opterr = 0;
 	stress.seed = now_ns() ^ getpid();
@@ -533,6 +537,8 @@ static void parse_options(int argc, char **argv)
 		switch (c) {
 		case 'r':
 			opt_run(optarg);
+			break;
+		case 'a':
 			break;
 		case 'x':
 			opt_except(optarg);

@@ -78,6 +78,12 @@ static const char *choose(char *list)
 	return NULL;
 }
 
+/* A live patch stays until it is disabled. */
+static bool is_livepatch(const struct kmod *m)
+{
+	return !strncmp(m->name, "livepatch", strlen("livepatch"));
+}
+
 static const char *choose_modules(void)
 {
 	const char *why = NULL;
@@ -93,7 +99,7 @@ static const char *choose_modules(void)
 				mods.dir, mods.nr);
 	} else {
 		for (i = 0; i < mods.nr; i++)
-			mods.m[i].usable = true;
+			mods.m[i].usable = !is_livepatch(&mods.m[i]);
 	}
 	return why;
 }
@@ -171,7 +177,7 @@ static void probe_module(struct activity *a, const char *module)
 
 	if (!function)
 		return;
-	if (probe_add("m", function, 0)) {
+	if (probe_add('p', "m", function, 0)) {
 		stress_count(a, 3);
 		free(function);
 		return;
@@ -241,6 +247,126 @@ static struct activity modules = {
 	.by_default = true,
 };
 
+/* === livepatch =========================================================== */
+
+#define LIVEPATCH	"/sys/kernel/livepatch"
+#define PATCH		LIVEPATCH "/livepatch_sample"
+#define PATCHED		"this has been live patched\n"
+#define PATCH_WAIT_NS	(100 * 1000000000ULL)
+
+static struct kmods patches;
+static struct kmod *patch;
+
+static const char *livepatch_obstacle(void)
+{
+	if (access(LIVEPATCH, F_OK))
+		return "no " LIVEPATCH " (CONFIG_LIVEPATCH)";
+	if (!kmods_read(&patches))
+		patch = kmods_find(&patches, "livepatch_sample");
+	return patch ? NULL : "no livepatch-sample (CONFIG_SAMPLE_LIVEPATCH)";
+}
+
+/* All tasks run what the patch says, or it is gone. */
+static bool patch_settled(void)
+{
+	char *text = read_text(PATCH "/transition", NULL);
+	bool settled = !text || *text == '0';
+
+	free(text);
+	return settled;
+}
+
+static bool patch_gone(void)
+{
+	return access(PATCH, F_OK);
+}
+
+static bool patch_wait(bool (*done)(void), const char *what)
+{
+	u64 deadline = now_ns() + PATCH_WAIT_NS;
+
+	while (!done()) {
+		if (now_ns() > deadline) {
+			fail("livepatch: %s", what);
+			return false;
+		}
+		sleep_ms(10);
+	}
+	return true;
+}
+
+/* Every CPU runs the patched function, or every CPU the old one. */
+static void show_all_cpus(struct activity *a, bool patched)
+{
+	const struct idlist *cpus = &stress.machine.cpus;
+	char *text;
+	size_t i;
+	int cpu;
+
+	for (i = 0; (cpu = idlist_nth(cpus, i)) >= 0; i++) {
+		if (!stress_on_cpu(a, cpu))
+			continue;
+		text = read_text("/proc/cmdline", NULL);
+		if (!text || !strcmp(text, PATCHED) != patched)
+			fail("livepatch: cpu %d runs the %s function", cpu,
+			     patched ? "old" : "patched");
+		stress_count(a, 1);
+		free(text);
+	}
+}
+
+static bool patch_load(void)
+{
+	int err = kmod_load(&patches, patch);
+
+	if (err)
+		fail("livepatch: cannot be loaded: %s", strerror(-err));
+	return !err && patch_wait(patch_settled, "not all tasks are patched");
+}
+
+static bool patch_unload(void)
+{
+	u64 deadline = now_ns() + PATCH_WAIT_NS;
+	int err = write_text(PATCH "/enabled", "0");
+
+	if (err) {
+		fail("livepatch: cannot be disabled: %s", strerror(-err));
+		return false;
+	}
+	if (!patch_wait(patch_gone, "it does not go"))
+		return false;
+	/* Its last reference goes a little later. */
+	while ((err = kmod_unload(patch)) && now_ns() < deadline)
+		sleep_ms(10);
+	if (err)
+		fail("livepatch: cannot be unloaded: %s", strerror(-err));
+	return !err;
+}
+
+static void livepatch_run(struct activity *a)
+{
+	while (stress_going(a)) {
+		if (!patch_load())
+			break;
+		show_all_cpus(a, true);
+		if (!patch_unload())
+			break;
+		show_all_cpus(a, false);
+		stress_count(a, 0);
+		sleep_ms(rng_below(&a->rng, 500));
+	}
+	kmods_free(&patches);
+}
+
+static struct activity livepatch = {
+	.name = "livepatch",
+	.help = "patch a function live, see it on every CPU, take it back",
+	.counter = { "live patches", "looks at the function" },
+	.obstacle = livepatch_obstacle,
+	.run = livepatch_run,
+	.by_default = true,
+};
+
 struct activity *const module_activities[] = {
-	&modules, NULL
+	&modules, &livepatch, NULL
 };

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "bpf.h"
 #include "stress.h"
 
 /* === keys: a sysctl with a static key behind it ========================== */
@@ -222,7 +223,8 @@ static struct activity trace_events = {
 /*
  * Nothing else here calls getppid(): a hit is that of the CPU asked. A probe at
  * the entry sits on the ftrace site, one further on writes a breakpoint (or a jump,
- * where probes are optimised).
+ * where probes are optimised, which happens a little later), one at the return
+ * changes the address that is returned to.
  */
 static const char * const getppid_names[] = {
 	"__x64_sys_getppid", "__arm64_sys_getppid", "__do_sys_getppid",
@@ -234,10 +236,10 @@ static const char * const getppid_names[] = {
 static const char *probe_symbol;
 static unsigned int probe_offset;	/* past the entry; 0 if none is found */
 
-int probe_add(const char *name, const char *symbol, unsigned int offset)
+int probe_add(char type, const char *name, const char *symbol, unsigned int offset)
 {
-	char *text = xasprintf("p:" PROBE_GROUP "/%s %s+%u\n", name, symbol,
-			       offset);
+	char *text = xasprintf("%c:" PROBE_GROUP "/%s %s+%u\n", type, name,
+			       symbol, offset);
 	int err = trace_write("kprobe_events", text);
 
 	free(text);
@@ -271,7 +273,7 @@ static const char *kprobes_obstacle(void)
 	if (why)
 		return why;
 	for (i = 0; i < ARRAY_SIZE(getppid_names) && !probe_symbol; i++) {
-		if (probe_add("p", getppid_names[i], 0))
+		if (probe_add('p', "p", getppid_names[i], 0))
 			continue;
 		probe_remove("p");
 		probe_symbol = getppid_names[i];
@@ -280,7 +282,7 @@ static const char *kprobes_obstacle(void)
 		return "no probe can be set on getppid";
 	/* The kernel refuses what is not the start of an instruction. */
 	for (i = 5; i < 24 && !probe_offset; i++) {
-		if (probe_add("p", probe_symbol, i))
+		if (probe_add('p', "p", probe_symbol, i))
 			continue;
 		probe_remove("p");
 		probe_offset = i;
@@ -320,9 +322,9 @@ static void probe_all_cpus(struct activity *a)
 		before = probe_hits();
 		syscall(SYS_getppid);
 		hits = probe_hits();
-		if (hits == before)
-			fail("kprobes: cpu %d did not hit the enabled probe",
-			     cpu);
+		if (hits != before + 1)
+			fail("kprobes: cpu %d hit the enabled probe %llu times",
+			     cpu, hits - before);
 		stress_count(a, 1);
 	}
 }
@@ -330,19 +332,22 @@ static void probe_all_cpus(struct activity *a)
 static void kprobes_run(struct activity *a)
 {
 	unsigned int offset;
+	char type;
 	int err;
 
 	while (stress_going(a)) {
-		offset = rng_below(&a->rng, 2) ? probe_offset : 0;
-		err = probe_add("p", probe_symbol, offset);
+		type = rng_below(&a->rng, 3) ? 'p' : 'r';
+		offset = type == 'p' && rng_below(&a->rng, 2) ? probe_offset : 0;
+		err = probe_add(type, "p", probe_symbol, offset);
 		if (!err)
 			err = probe_enable("p", true);
 		if (err) {
-			fail("kprobes: %s+%u: %s", probe_symbol, offset,
-			     strerror(-err));
+			fail("kprobes: %c:%s+%u: %s", type, probe_symbol,
+			     offset, strerror(-err));
 			probe_remove("p");
 			return;
 		}
+		sleep_us(rng_below(&a->rng, 50000));
 		probe_all_cpus(a);
 		err = probe_enable("p", false);
 		if (!err)
@@ -367,6 +372,8 @@ static struct activity kprobes = {
 
 /* === ftrace ============================================================== */
 
+static bool can_graph;
+
 static const char *ftrace_obstacle(void)
 {
 	char *tracers;
@@ -379,6 +386,7 @@ static const char *ftrace_obstacle(void)
 	tracers = trace_read("available_tracers");
 	if (!tracers || !strstr(tracers, "function"))
 		why = "no function tracer (CONFIG_FUNCTION_TRACER)";
+	can_graph = tracers && strstr(tracers, "function_graph");
 	free(tracers);
 	return why;
 }
@@ -390,9 +398,11 @@ static void ftrace_run(struct activity *a)
 		"do_sys_open*\n", "*fault*\n",
 	};
 	unsigned int i;
+	bool graph;
 	int err;
 
 	while (stress_going(a)) {
+		graph = can_graph && rng_below(&a->rng, 2);
 		trace_truncate("set_ftrace_filter");
 		i = rng_below(&a->rng, ARRAY_SIZE(filters));
 		err = trace_write("set_ftrace_filter", filters[i]);
@@ -400,7 +410,8 @@ static void ftrace_run(struct activity *a)
 		if (err && err != -EINVAL)
 			fail("ftrace: filter: %s", strerror(-err));
 		if (!err)
-			err = trace_write("current_tracer", "function");
+			err = trace_write("current_tracer",
+					  graph ? "function_graph" : "function");
 		if (err == -EINVAL)
 			continue;
 		sleep_us(rng_below(&a->rng, 5000));
@@ -408,7 +419,7 @@ static void ftrace_run(struct activity *a)
 			err = trace_write("current_tracer", "nop");
 		if (err)
 			fail("ftrace: tracer: %s", strerror(-err));
-		stress_count(a, 0);
+		stress_count(a, graph ? 1 : 0);
 		sleep_us(rng_below(&a->rng, 5000));
 	}
 	trace_write("current_tracer", "nop");
@@ -418,13 +429,90 @@ static void ftrace_run(struct activity *a)
 
 static struct activity ftrace = {
 	.name = "ftrace",
-	.help = "run the function tracer on sets of functions",
-	.counter = { "function traces" },
+	.help = "run the function and graph tracers on sets of functions",
+	.counter = { "function traces", "function graphs" },
 	.obstacle = ftrace_obstacle,
 	.run = ftrace_run,
 	.by_default = true,
 };
 
+/* === bpf: programs that are compiled and run on every CPU ================ */
+
+#define BPF_JIT		"/proc/sys/net/core/bpf_jit_enable"
+
+static const char *bpf_obstacle(void)
+{
+	static const struct bpf_insn leave[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	char *jit = read_text(BPF_JIT, NULL);
+	bool off = !jit || *jit == '0';
+	int fd;
+
+	free(jit);
+	if (off)
+		return "no " BPF_JIT ", or 0 (CONFIG_BPF_JIT)";
+	fd = bpf_prog_load(BPF_PROG_TYPE_XDP, leave, ARRAY_SIZE(leave));
+	if (fd < 0)
+		return xasprintf("no BPF program can be loaded: %s", strerror(-fd));
+	close(fd);
+	return NULL;
+}
+
+/* Every CPU gets the number that this program returns, and no other has. */
+static void bpf_all_cpus(struct activity *a, int fd, unsigned int number)
+{
+	const struct idlist *cpus = &stress.machine.cpus;
+	unsigned int value;
+	size_t i;
+	int cpu, err;
+
+	for (i = 0; (cpu = idlist_nth(cpus, i)) >= 0; i++) {
+		if (!stress_on_cpu(a, cpu))
+			continue;
+		err = bpf_prog_run(fd, &value);
+		if (err)
+			fail("bpf: cpu %d: %s", cpu, strerror(-err));
+		else if (value != number)
+			fail("bpf: cpu %d returns %u, not %u", cpu, value, number);
+		stress_count(a, 1);
+	}
+}
+
+/* XDP's are called by way of a dispatcher, which is patched. */
+static void bpf_run(struct activity *a)
+{
+	struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int fd;
+
+	while (stress_going(a)) {
+		insns[0].imm = rng_below(&a->rng, 1 << 30);
+		fd = bpf_prog_load(rng_below(&a->rng, 2) ? BPF_PROG_TYPE_XDP :
+				   BPF_PROG_TYPE_SOCKET_FILTER, insns, ARRAY_SIZE(insns));
+		if (fd < 0) {
+			fail("bpf: cannot be loaded: %s", strerror(-fd));
+			return;
+		}
+		stress_count(a, 0);
+		bpf_all_cpus(a, fd, insns[0].imm);
+		close(fd);
+		sleep_ms(rng_below(&a->rng, 400));
+	}
+}
+
+static struct activity bpf = {
+	.name = "bpf",
+	.help = "load BPF programs and run them on every CPU",
+	.counter = { "BPF programs", "runs of them" },
+	.obstacle = bpf_obstacle,
+	.run = bpf_run,
+	.by_default = true,
+};
+
 struct activity *const patch_activities[] = {
-	&keys, &preempt, &trace_events, &kprobes, &ftrace, NULL
+	&keys, &preempt, &trace_events, &kprobes, &ftrace, &bpf, NULL
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "iface.h"
 #include "stress.h"
 
@@ -44,6 +45,43 @@ static struct activity toggle = {
 	.by_default = true,
 };
 
+/* === shortage: one allocation of switching on fails ====================== */
+
+/* More than switching on has. */
+#define MAX_ALLOCATIONS	600
+
+static void shortage_run(struct activity *a)
+{
+	int fd = fault_open(), err;
+	bool injected;
+
+	while (fd >= 0 && stress_going(a)) {
+		pthread_mutex_lock(&switch_lock);
+		ktr_enable_set(false);
+		fault_arm(fd, 1 + rng_below(&a->rng, MAX_ALLOCATIONS));
+		err = ktr_enable_set(true);
+		injected = fault_disarm(fd);
+		if (err && (err != -ENOMEM || !injected))
+			fail("shortage: cannot switch on: %s", strerror(-err));
+		pthread_mutex_unlock(&switch_lock);
+		if (injected)
+			stress_count(a, err ? 1 : 0);
+		sleep_ms(1 + rng_below(&a->rng, 10 * stress.interval_ms));
+	}
+	if (fd >= 0)
+		close(fd);
+	else
+		fail("shortage: fail-nth: %s", strerror(errno));
+}
+
+static struct activity shortage = {
+	.name = "shortage",
+	.help = "switch replication on while an allocation fails",
+	.counter = { "survived failures of allocations", "refusals to switch on" },
+	.obstacle = fault_setup,
+	.run = shortage_run,
+};
+
 /* === proof =============================================================== */
 
 static bool is_on(bool *copies_due)
@@ -77,24 +115,38 @@ static void proof_verify(struct activity *a)
 	ktr_free_verify(&verify);
 }
 
+/* A node that goes without replicas of pages uses the primary meanwhile. */
+static bool pages_missing(void)
+{
+	struct ktr_stats stats;
+	bool any = ktr_read_stats(&stats);
+	size_t i;
+
+	for (i = 0; i < stats.nr; i++)
+		any |= stats.node[i].v[KTR_MISSING] > 0;
+	ktr_free_stats(&stats);
+	return any;
+}
+
 /* Where a CPU is expected to execute depends on the switch: it must stay. */
 static void proof_where(struct activity *a)
 {
 	struct ktr_where where;
-	bool due;
+	bool due, missing;
 	size_t i;
 	int err;
 
 	pthread_mutex_lock(&switch_lock);
 	if (is_on(&due)) {
+		missing = pages_missing();
 		err = ktr_read_where(&where);
 		if (err && err != -EBADMSG)
 			fail("where: cannot be read: %s", strerror(-err));
-		for (i = 0; i < where.nr; i++)
+		for (i = 0; i < where.nr && !missing; i++)
 			ktr_check_cpu(&where.cpu[i]);
 		if (!where.has_healed || !where.healed)
 			fail("locality: a poke did not make all replicas equal");
-		stress_count(a, 1);
+		stress_count(a, missing ? 3 : 1);
 		ktr_free_where(&where);
 	}
 	pthread_mutex_unlock(&switch_lock);
@@ -115,7 +167,10 @@ static void proof_run(struct activity *a)
 static struct activity proof = {
 	.name = "proof",
 	.help = "compare replicas, prove where CPUs execute",
-	.counter = { "verifications", "proofs", "verifications while off" },
+	.counter = {
+		"verifications", "proofs", "verifications while off",
+		"proofs while pages are missing",
+	},
 	.run = proof_run,
 	.by_default = true,
 };
@@ -192,5 +247,5 @@ static struct activity hotplug = {
 };
 
 struct activity *const switch_activities[] = {
-	&toggle, &proof, &hotplug, NULL
+	&toggle, &shortage, &proof, &hotplug, NULL
 };

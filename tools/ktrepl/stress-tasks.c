@@ -417,6 +417,7 @@ static struct activity hang = {
 	.help = "hang, to see that the watchdog notices",
 	.counter = { "hangs" },
 	.run = hang_run,
+	.by_name_only = true,
 	.harmless = true,
 };
 

@@ -25,6 +25,7 @@ struct activity {
 	const char *(*obstacle)(void);
 	void (*run)(struct activity *a);
 	bool by_default;
+	bool by_name_only;		/* not with --all */
 	bool harmless;			/* changes nothing of the kernel */
 
 	/* Run time. */
@@ -68,8 +69,8 @@ int stress_any_cpu(struct activity *a);
 /* @why, unless tracefs has that file. */
 const char *trace_obstacle(const char *file, const char *why);
 
-/* Probes of that name, of trace events; 0 or -errno. */
-int probe_add(const char *name, const char *symbol, unsigned int offset);
+/* Probes of that name, of trace events, at an address (p) or a return (r); 0 or -errno. */
+int probe_add(char type, const char *name, const char *symbol, unsigned int offset);
 int probe_remove(const char *name);
 int probe_enable(const char *name, bool on);
 
@@ -77,5 +78,6 @@ extern struct activity *const switch_activities[];
 extern struct activity *const patch_activities[];
 extern struct activity *const task_activities[];
 extern struct activity *const module_activities[];
+extern struct activity *const memory_activities[];
 
 #endif /* KTREPL_TOOLS_STRESS_H */

@@ -144,6 +144,9 @@ hold "stress counts slots" grep -q "^slots  *[1-9][0-9]* slots of 512 GiB" "$tmp
 plain ktrepl-stress -n -d 1 -j
 expect "stress for a second" 0 - -
 hold "stress JSON" valid_json 'r["ok"] and r["activities"]["forks"]["forks"] > 0'
+plain ktrepl-stress -n -a -x ldt -d 1
+expect "stress with all" 0 "^slots  *[1-9]" -
+hold "stress with all but those that are not asked for" lacks "$tmp/out" "^hang\|^ldt\|^memory"
 plain ktrepl-stress -n -r hang,forks -w 1 -d 20
 expect "watchdog" 1 - "hang hangs: no progress for 1 s"
 plain ktrepl-bench -i 20
