@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 
 export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK OPTIONAL CONFIG MEM TIMEOUT JOBS CALLS ITERATIONS COLD LLC FROM
+export MINUTES SEED
 
-.PHONY: help setup image run shell kunit suites stress power shortage roots debian static docs models
+.PHONY: help setup image run shell kunit suites stress storm power shortage roots debian static docs models
 .PHONY: check check-all again mutants mutation-score releases bisect-check trixie latency
 .PHONY: bench bench-gate bench-sites bench-history locality loops table report profile clean
 
@@ -17,6 +18,9 @@ help:
 	@echo 'make kunit     one cell of the KUnit matrix: ARCH=x86_64|arm64|um'
 	@echo 'make suites    the KUnit suites after boot, on protected text'
 	@echo 'make stress    everything that patches text, forks, maps and migrates, at once'
+	@echo 'make storm     that and more in rounds of a minute on 4 nodes, for MINUTES=10; SEED=N'
+	@echo '               chooses the same again: probes, tracers, BPF, live patches, modules,'
+	@echo '               CPU and memory hotplug, memory pressure, failing allocations'
 	@echo 'make power     CPUs and memory that come and go, hibernation'
 	@echo 'make shortage  memory that is short when replication is switched on, and comes later'
 	@echo 'make roots     node roots of 2,000 processes on one node, and of 200 on two'
@@ -93,6 +97,10 @@ suites: image
 
 stress: image
 	@scripts/run stress
+
+storm: CONFIG := $(or $(CONFIG),fault-patchers)
+storm: image
+	@scripts/run storm
 
 power: image
 	@scripts/run power
