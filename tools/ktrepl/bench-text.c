@@ -46,7 +46,7 @@ void bpf_call(void)
 {
 	unsigned int sum = 0;
 
-	must(!bpf_prog_run(bpf_fd, &sum) && sum == 5050, "a BPF program");
+	must(!bpf_prog_run(bpf_fd, 1, &sum) && sum == 5050, "a BPF program");
 }
 
 void bpf_stop(void)

@@ -20,14 +20,14 @@ int bpf_prog_load(enum bpf_prog_type type, const struct bpf_insn *insns, size_t 
 	return fd < 0 ? -errno : fd;
 }
 
-int bpf_prog_run(int fd, unsigned int *value)
+int bpf_prog_run(int fd, unsigned int times, unsigned int *value)
 {
 	static const char packet[64];
 	union bpf_attr attr = { .test = {
 		.prog_fd = fd,
 		.data_in = (uintptr_t)packet,
 		.data_size_in = sizeof(packet),
-		.repeat = 1,
+		.repeat = times,
 	} };
 
 	if (syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof(attr)))

@@ -471,7 +471,7 @@ static void bpf_all_cpus(struct activity *a, int fd, unsigned int number)
 	for (i = 0; (cpu = idlist_nth(cpus, i)) >= 0; i++) {
 		if (!stress_on_cpu(a, cpu))
 			continue;
-		err = bpf_prog_run(fd, &value);
+		err = bpf_prog_run(fd, 2, &value);
 		if (err)
 			fail("bpf: cpu %d: %s", cpu, strerror(-err));
 		else if (value != number)
@@ -480,7 +480,7 @@ static void bpf_all_cpus(struct activity *a, int fd, unsigned int number)
 	}
 }
 
-/* XDP's are called by way of a dispatcher, which is patched. */
+/* XDP's, if run more than once, are called by way of a dispatcher, which is patched. */
 static void bpf_run(struct activity *a)
 {
 	struct bpf_insn insns[] = {
