@@ -35,12 +35,22 @@ static int ktrepl_core_set(struct kunit *test, const char *name, const char *val
 	return kp->ops->set(val, kp);
 }
 
+/* No node knows of a replica that it lacks. */
+static void ktrepl_core_expect_whole(struct kunit *test)
+{
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		KUNIT_EXPECT_FALSE(test, ktrepl_nodes[nid] && ktrepl_nodes[nid]->incomplete);
+}
+
 /* Any size, with a unit or not, and nothing else; 0 lifts the limit. */
 static void ktrepl_core_mem_max(struct kunit *test)
 {
 	static const char *const bad[] = { "", "x", "64Kx", "64K 1" };
 	struct ktrepl_test_region *t = test->priv;
 	unsigned long max = ktrepl_param_mem_max;
+	char most[24];
 	int i, replicas = ktrepl_test_replicas(t->region, 0);
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -51,6 +61,9 @@ static void ktrepl_core_mem_max(struct kunit *test)
 	ktrepl_disable();
 	KUNIT_EXPECT_EQ(test, ktrepl_core_set(test, "ktrepl.mem_max", "4k\n"), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_param_mem_max, SZ_4K);
+	snprintf(most, sizeof(most), "%lu", ULONG_MAX);
+	KUNIT_EXPECT_EQ(test, ktrepl_core_set(test, "ktrepl.mem_max", most), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_param_mem_max, ULONG_MAX);
 	KUNIT_EXPECT_EQ(test, ktrepl_core_set(test, "ktrepl.mem_max", "1"), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(t->region, 0), 0);
@@ -69,14 +82,16 @@ static void ktrepl_core_mem_max(struct kunit *test)
 	WRITE_ONCE(ktrepl_param_mem_max, max);
 	ktrepl_heal_flush();
 	KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(t->region, 0), replicas);
+	ktrepl_core_expect_whole(test);
 
-	/* Off, nothing is missing. */
+	/* Off, nothing is missing, and nobody wants any. */
 	ktrepl_disable();
 	WRITE_ONCE(ktrepl_param_mem_max, 1);
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 	ktrepl_disable();
+	ktrepl_core_expect_whole(test);
 	for (i = 0; i < ktrepl_nr_nodes; i++)
-		KUNIT_EXPECT_FALSE(test, ktrepl_nodes[i] && ktrepl_nodes[i]->incomplete);
+		KUNIT_EXPECT_FALSE(test, ktrepl_nodes[i] && ktrepl_nodes[i]->wanted);
 	WRITE_ONCE(ktrepl_param_mem_max, max);
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 }
