@@ -8,6 +8,8 @@
 #include <linux/module.h>
 #include <linux/sched/signal.h>
 
+#include <asm/alternative.h>
+
 #include "ktrepl-marker.h"
 
 static bool fail;
@@ -22,6 +24,21 @@ MODULE_PARM_DESC(wait_ms, "how long the init function waits for a signal");
 noinline u32 ktrepl_marker_value(void)
 {
 	return KTREPL_MARKER_VALUE;
+}
+
+#ifdef CONFIG_X86
+#define MARKER_ALTERNATIVE	ALTERNATIVE("movl $1, %0", "movl $2, %0", X86_FEATURE_ALWAYS)
+#else
+#define MARKER_ALTERNATIVE	ALTERNATIVE("mov %w0, #1", "mov %w0, #2", ARM64_ALWAYS_SYSTEM)
+#endif
+
+/* Loading the module patches it: without that it returns 1. */
+noinline u32 ktrepl_marker_alternative(void)
+{
+	u32 value;
+
+	asm volatile(MARKER_ALTERNATIVE : "=r" (value));
+	return value;
 }
 
 static int ktrepl_marker_get(char *buf, const struct kernel_param *kp)

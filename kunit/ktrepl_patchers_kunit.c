@@ -18,6 +18,7 @@
 #include <linux/static_call.h>
 
 #include "common.h"
+#include "ktrepl-marker.h"
 
 #define KTREPL_PATCH_CALLS	5
 
@@ -538,16 +539,30 @@ static void ktrepl_patchers_fprobe(struct kunit *test)
 
 /* === Modules ============================================================= */
 
-/* A function that has been loaded, and that both kinds of patchers patch. */
+static int ktrepl_patch_value(void *fn)
+{
+	return ((u32 (*)(void))fn)();
+}
+
+/*
+ * A function that has been loaded, and that both kinds of patchers patch; and one
+ * with an alternative, which has been patched before there were replicas.
+ */
 static void ktrepl_patchers_module(struct kunit *test)
 {
-	void *fn;
+	void *fn, *alternative;
+	int cpu;
 
 	if (request_module("ktrepl-marker"))
 		kunit_skip(test, "ktrepl-marker.ko cannot be loaded");
 	fn = (void *)kallsyms_lookup_name("ktrepl_marker_value");
 	KUNIT_ASSERT_NOT_NULL(test, fn);
 	ktrepl_execmem_flush();
+	alternative = (void *)kallsyms_lookup_name("ktrepl_marker_alternative");
+	KUNIT_ASSERT_NOT_NULL(test, alternative);
+	for_each_online_cpu(cpu)
+		KUNIT_EXPECT_EQ(test, smp_call_on_cpu(cpu, ktrepl_patch_value, alternative, false),
+				KTREPL_MARKER_ALTERNATIVE);
 	ktrepl_patch_prove(test, fn, 2, ktrepl_patch_arm_kprobe, ktrepl_patch_disarm_kprobe);
 	ktrepl_patch_prove(test, fn, 2, ktrepl_patch_arm_kretprobe,
 			   ktrepl_patch_disarm_kretprobe);
