@@ -354,6 +354,11 @@ static void ktrepl_region_pieces(struct kunit *test)
 		ktrepl_free(node, stat, four, PAGE_SIZE);
 		ktrepl_free(node, stat, four + 2, 2 * PAGE_SIZE);
 		ktrepl_free(node, stat, one, PAGE_SIZE);
+		/* Whole again. */
+		again = ktrepl_alloc(node, stat, 8 * PAGE_SIZE);
+		KUNIT_EXPECT_NOT_NULL(test, again);
+		if (again)
+			ktrepl_free(node, stat, again, 8 * PAGE_SIZE);
 	}
 	KUNIT_EXPECT_EQ(test, ktrepl_test_stat(stat), 0);
 	ktrepl_arena_destroy(node);
