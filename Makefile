@@ -4,7 +4,7 @@ export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK OPTIONAL CONFIG MEM TI
 export MINUTES SEED
 
 .PHONY: help setup image run shell kunit suites stress storm power shortage roots debian static docs models
-.PHONY: check check-all again mutants mutation-score releases bisect-check trixie latency
+.PHONY: check check-all again mutants mutation-score coverage releases bisect-check trixie latency
 .PHONY: bench bench-gate bench-sites bench-history locality loops table report profile clean
 
 help:
@@ -32,6 +32,8 @@ help:
 	@echo 'make mutation-score'
 	@echo '               break lib/ktrepl by rule, one place at a time, and count what the KUnit'
 	@echo '               cases on User-mode Linux notice; SEED=4711 COUNT=60: a sample of the places'
+	@echo 'make coverage  lines of lib/ktrepl and the glue that no test after boot runs, and why;'
+	@echo '               fails if one has no reason in scripts/coverage-missed, or under 95 %'
 	@echo 'make check CELLS="x86_64-run-* 3*arm64-stress"'
 	@echo '               some cells, one of them three times, and the builds they need;'
 	@echo '               scripts/check --list --all names them'
@@ -131,6 +133,9 @@ models: setup
 
 mutation-score: setup
 	@scripts/mutate --least=90 $(SEED:%=--seed=%) $(COUNT:%=--count=%)
+
+coverage: setup
+	@scripts/coverage
 
 # CELLS and CELL may have globs, which are not the shell's.
 check: setup

@@ -91,12 +91,14 @@ apt_aside() {
 		-o "Dir::State::status=$dir/status" -o APT::Sandbox::User=root "$@"
 }
 
-# kernel_make OBJ ARGUMENTS...: the kernel's make on our tree.
+# kernel_make OBJ ARGUMENTS...: the kernel's make on our tree. The glue is one object
+# beside others of the kernel's, which CONFIG=gcov is not to profile.
 kernel_make() {
 	local obj=$1
 	shift
 	make -C "$TREE" -j"$JOBS" O="$obj" ARCH="$KERNEL_ARCH" \
-		CROSS_COMPILE="$CROSS_COMPILE" CC="ccache ${CROSS_COMPILE}gcc" LOCALVERSION= "$@"
+		CROSS_COMPILE="$CROSS_COMPILE" CC="ccache ${CROSS_COMPILE}gcc" LOCALVERSION= \
+		GCOV_PROFILE_ktrepl.o=y "$@"
 }
 
 # build_plugin SOURCE TARGET: for the QEMU that is installed.
