@@ -572,6 +572,49 @@ static void ktrepl_execmem_shortage(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
 }
 
+/* [R8]: a replica that keeps nothing that is written to it gives way to another one. */
+static void ktrepl_execmem_retired(struct kunit *test)
+{
+	struct page *lost = NULL, *other = NULL;
+	struct ktrepl_execmem_area area;
+	struct ktrepl_region *region;
+	unsigned long index;
+	long retired;
+	int nid;
+
+	ktrepl_execmem_make(test, &area, EXECMEM_MODULE_TEXT);
+	retired = ktrepl_test_stat(KTREPL_STAT_RETIRED);
+	cpus_read_lock();
+	mutex_lock(&ktrepl_mutex);
+	region = ktrepl_region_find(area.addr);
+	index = ktrepl_region_index(region, area.addr);
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		lost = ktrepl_region_replica(region, nid, index);
+		if (lost)
+			break;
+	}
+	if (lost) {
+		ktrepl_retire(region, nid, index);
+		KUNIT_EXPECT_EQ(test, ktrepl_test_replicas(region, index), 0);
+	}
+	mutex_unlock(&ktrepl_mutex);
+	cpus_read_unlock();
+	KUNIT_EXPECT_NOT_NULL(test, lost);
+	ktrepl_execmem_flush();
+	ktrepl_execmem_expect(test, area.addr, true);
+	mutex_lock(&ktrepl_mutex);
+	if (lost)
+		other = ktrepl_region_replica(region, nid, index);
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_EXPECT_PTR_NE(test, other, lost);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_stat(KTREPL_STAT_RETIRED), retired + PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+	ktrepl_execmem_drop_area(&area);
+	/* Gives the memory back, and forgets the strike. */
+	ktrepl_disable();
+	KUNIT_EXPECT_EQ(test, ktrepl_enable(), 0);
+}
+
 /* Pages of another subsystem. */
 static void ktrepl_execmem_pages(struct kunit *test)
 {
@@ -656,6 +699,7 @@ static struct kunit_case ktrepl_execmem_cases[] = {
 	KUNIT_CASE(ktrepl_execmem_dying),
 	KUNIT_CASE_SLOW(ktrepl_execmem_switch),
 	KUNIT_CASE_SLOW(ktrepl_execmem_shortage),
+	KUNIT_CASE_SLOW(ktrepl_execmem_retired),
 	KUNIT_CASE(ktrepl_execmem_pages),
 	KUNIT_CASE(ktrepl_execmem_wx),
 	{ }
