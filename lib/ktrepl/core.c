@@ -39,7 +39,7 @@ unsigned long ktrepl_lowest __read_mostly;
  */
 DEFINE_PER_CPU(struct ktrepl_node *, ktrepl_cpu_preferred);
 
-VISIBLE_IF_KUNIT enum ktrepl_state ktrepl_state;
+enum ktrepl_state ktrepl_state;
 
 static const char *const ktrepl_state_names[] = {
 	[KTREPL_BOOTING] = "off",

@@ -240,9 +240,7 @@ enum ktrepl_state {
 	KTREPL_BROKEN,		/* an invariant did not hold, with a reason */
 };
 
-#if IS_ENABLED(CONFIG_KUNIT)
 extern enum ktrepl_state ktrepl_state;
-#endif
 
 extern struct mutex ktrepl_mutex;
 extern const struct ktrepl_arch_info *ktrepl_info;
