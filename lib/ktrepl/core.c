@@ -8,6 +8,7 @@
 #include <linux/bitmap.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
+#include <linux/crash_dump.h>
 #include <linux/init.h>
 #include <linux/memory.h>
 #include <linux/mm.h>
@@ -112,6 +113,10 @@ static const struct kernel_param_ops ktrepl_enable_ops = {
 };
 module_param_cb(enable, &ktrepl_enable_ops, NULL, 0644);
 MODULE_PARM_DESC(enable, "replicate kernel text and read-only data");
+
+static bool ktrepl_param_kdump;
+module_param_named(kdump, ktrepl_param_kdump, bool, 0444);
+MODULE_PARM_DESC(kdump, "replicate in a crash kernel, too");
 
 /**
  * ktrepl_is_on - is replication switched on?
@@ -587,6 +592,9 @@ static int ktrepl_start(void)
 
 	ktrepl_info = arch_ktrepl_setup();
 	ktrepl_reason = ktrepl_info->refuse;
+	/* Its command line, often the crashed kernel's, tells it to, too. */
+	if (!ktrepl_reason && is_kdump_kernel() && !ktrepl_param_kdump)
+		ktrepl_reason = "this is a crash kernel (see ktrepl.kdump=)";
 	if (!ktrepl_reason && !ktrepl_info->fake_nodes &&
 	    num_online_nodes() < 2)
 		ktrepl_reason = "this machine has only one node";
