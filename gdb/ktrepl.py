@@ -24,6 +24,12 @@ class X86Pages:
     """The same as mm.page_ops() has for arm64."""
 
     START_KERNEL_MAP = 0xffffffff80000000
+    # An entry of a table that is a page's, not a table's.
+    LEAF_MASK, LEAF = 1 << 7, 1 << 7
+
+    def __init__(self):
+        five = gdb.lookup_global_symbol("__pgtable_l5_enabled")
+        self.vabits_actual = 57 if five and int(five.value()) else 48
 
     def page_to_pfn(self, page):
         vmemmap = int(gdb.parse_and_eval("vmemmap_base"))
@@ -38,21 +44,54 @@ class X86Pages:
         linear_map = int(gdb.parse_and_eval("page_offset_base"))
         return linear_map + (pfn << PAGE_SHIFT)
 
+    def per_cpu_symbol(self, pointer):
+        """They begin at 0, and gdb has moved them with the image (symbol-file -o)."""
+        moved = int(gdb.parse_and_eval("(long)&__per_cpu_start"))
+        return gdb.Value(int(pointer) - moved).cast(pointer.type)
+
     def sym_to_pfn(self, addr):
         phys = addr - self.START_KERNEL_MAP + int(gdb.parse_and_eval("phys_base"))
         return phys >> PAGE_SHIFT
 
 
+class Arm64Pages(mm.aarch64_page_ops):
+    LEAF_MASK, LEAF = 1 << 1, 0
+
+    def per_cpu_symbol(self, pointer):
+        return pointer
+
+
 def page_ops():
-    if utils.is_target_arch("aarch64"):
-        return mm.page_ops().ops
-    return X86Pages()
+    return Arm64Pages() if utils.is_target_arch("aarch64") else X86Pages()
+
+
+def linear_address(addr):
+    """Where the linear map has what init_mm maps at an address, or None."""
+    ops, bits_of_table = page_ops(), PAGE_SHIFT - 3
+    table = int(gdb.parse_and_eval("init_mm.pgd"))
+    top = PAGE_SHIFT + (ops.vabits_actual - PAGE_SHIFT - 1) // bits_of_table * bits_of_table
+    for shift in range(top, PAGE_SHIFT - 1, -bits_of_table):
+        bits_of_index = min(bits_of_table, ops.vabits_actual - shift)
+        index = addr >> shift & ((1 << bits_of_index) - 1)
+        entry = int.from_bytes(read_mapped(table + 8 * index, 8), "little")
+        if not entry & 1:
+            return None
+        if shift == PAGE_SHIFT or entry & ops.LEAF_MASK == ops.LEAF:
+            break
+        table = linear_map(ops, entry, PAGE_SHIFT)
+    return linear_map(ops, entry, shift) | (addr & ((1 << shift) - 1))
+
+
+def linear_map(ops, entry, shift):
+    """Where the linear map has what an entry points to.  Its other bits are flags."""
+    phys = entry & ((1 << 50) - (1 << shift))
+    return int(ops.pfn_to_kaddr(phys >> PAGE_SHIFT))
 
 
 def page_to_nid(page):
     if int(gdb.parse_and_eval("ktrepl_info->fake_nodes")):
         return 0
-    flags = int(page["flags"])
+    flags = int(read_word(page["flags"].address))
     return flags >> (64 - constants.LX_CONFIG_NODES_SHIFT)
 
 
@@ -65,7 +104,7 @@ def vmalloc_to_page(addr):
             start = int(area["va_start"])
             if start <= addr < int(area["va_end"]):
                 index = (addr - start) >> PAGE_SHIFT
-                return area["vm"]["pages"][index]
+                return read_word(area["vm"]["pages"] + index)
     raise gdb.GdbError("nothing is mapped at 0x{:x}".format(addr))
 
 
@@ -122,8 +161,9 @@ class Place:
         self.replicas = {}
         for nid in nodes():
             pages = region["replica"][nid]
-            if int(pages) and int(pages[self.index]):
-                self.replicas[nid] = self.ops.page_to_pfn(pages[self.index])
+            page = read_word(pages + self.index) if int(pages) else 0
+            if int(page):
+                self.replicas[nid] = self.ops.page_to_pfn(page)
         self.primary = self.primary_pfn()
 
     def primary_pfn(self):
@@ -137,7 +177,7 @@ class Place:
 
     def users(self):
         """The CPUs on each replica, by node, and on the primary, by -1."""
-        preferred = gdb.parse_and_eval("&ktrepl_cpu_preferred")
+        preferred = self.ops.per_cpu_symbol(gdb.parse_and_eval("&ktrepl_cpu_preferred"))
         found = {}
         for cpu in cpus.each_online_cpu():
             node = cpus.per_cpu(preferred, cpu)
@@ -172,11 +212,23 @@ class Place:
                        "  differs" if found != primary else "")
 
 
+def read_mapped(addr, length):
+    return bytes(gdb.selected_inferior().read_memory(addr, length))
+
+
 def read_memory(addr, length):
     try:
-        return bytes(gdb.selected_inferior().read_memory(addr, length))
+        return read_mapped(addr, length)
     except gdb.MemoryError:
-        raise gdb.GdbError("Cannot access memory at address 0x{:x}".format(addr))
+        # In a dump only the image and the linear map have addresses.
+        linear = linear_address(addr)
+        if not linear:
+            raise gdb.GdbError("Cannot access memory at address 0x{:x}".format(addr))
+        return read_mapped(linear, length)
+
+
+def read_word(pointer):
+    return gdb.Value(int.from_bytes(read_memory(int(pointer), 8), "little"))
 
 
 def symbol(addr):
