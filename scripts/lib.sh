@@ -91,6 +91,29 @@ apt_aside() {
 		-o "Dir::State::status=$dir/status" -o APT::Sandbox::User=root "$@"
 }
 
+# debian_root DIR SUITE PACKAGE...: unpack packages for ARCH, and what they need, below
+# DIR/root, and do not configure them: nothing of ARCH has to run here. They are of a
+# SUITE of Debian, or, if that is empty, of the host's.
+debian_root() {
+	local dir=$1 suite=$2 package from=()
+	shift 2
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	if [[ $suite ]]; then
+		"$SCRIPTS/sources" "$suite" > "$dir/sources.list"
+		from=(-o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null)
+	fi
+	logged "$dir-update.log" apt_aside "$dir" "$DEBIAN_ARCH" "${from[@]}" update
+	logged "$dir-download.log" apt_aside "$dir" "$DEBIAN_ARCH" "${from[@]}" install -y \
+		--download-only --no-install-recommends "$@"
+	mkdir -p "$dir"/root/usr/{bin,sbin,lib,lib64}
+	ln -s usr/{bin,sbin,lib,lib64} "$dir/root"
+	for package in "$dir"/cache/archives/*.deb; do
+		dpkg-deb --fsys-tarfile "$package" | tar -C "$dir/root" -x --keep-directory-symlink
+	done
+	rm -rf "$dir/cache"
+}
+
 # kernel_make OBJ ARGUMENTS...: the kernel's make on our tree. The glue is one object
 # beside others of the kernel's, which CONFIG=gcov is not to profile.
 kernel_make() {
