@@ -69,7 +69,7 @@ help:
 	@echo '                    cpuless0|cpuless2|dist'
 	@echo 'APPEND="..."        more words for the kernel command line, e.g. "nokaslr pti=on"'
 	@echo 'CONFIG=run          scripts/configs: run, or debug, kasan, fault, rt, bpf, modules (many'
-	@echo '                    of them), patchers, kgdb joined by "-";'
+	@echo '                    of them), patchers, kgdb, kdump joined by "-";'
 	@echo '                    ARCH=arm64 also: 4k39, 4k52, 16k47, 16k48, 16k52, 64k42,'
 	@echo '                    64k48, 64k52 (page size and address bits; else 4k48), slim'
 	@echo '                    before one of these (few drivers), noptdump, kasantags,'
