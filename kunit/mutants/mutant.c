@@ -15,6 +15,7 @@
  * and, where they are needed,
  *
  *   # rule: T4 R1			ids of the clauses that are broken
+ *   # config: kdump			the kernel's configuration, if it is not run
  *   # topology: 4n8c			the machine, if it is not 2n4c
  *   # append: no5lvl pti=on		more words for the kernel
  *
