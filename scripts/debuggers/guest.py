@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A guest that replicates its text, at whose console and serial line we are."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parent.parent
+
+
+class GuestError(Exception):
+    """The guest does not do what it should."""
+
+
+class Guest:
+    """A booted machine: QEMU's gdbstub listens at out/gdb, and out/serial is a serial
+    line of the guest, of a card that QEMU calls card and the kernel port."""
+
+    def __init__(self, out, card, port):
+        self.out = out
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        os.mkfifo(out / "input")
+        # Open for reading as well: does not wait for QEMU, which sees no end of it.
+        self.keyboard = os.open(out / "input", os.O_RDWR)
+        extra = (f"-gdb unix:{out}/gdb,server=on,wait=off"
+                 f" -chardev socket,id=serial,path={out}/serial,server=on,wait=off"
+                 f" -device {card},chardev=serial")
+        self.process = subprocess.Popen(
+            [SCRIPTS / "run", "kgdb"],
+            env={"TIMEOUT": "900", **os.environ, "OUT": str(out), "INPUT": str(out / "input"),
+                 "QEMU_EXTRA": extra,
+                 "APPEND": f"{os.environ.get('APPEND', '')} ktrepl_args={port}"},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
+
+    def until(self, pattern):
+        """Pass on what it says; return its lines up to the one with pattern."""
+        lines = []
+        for line in self.process.stdout:
+            print(line.rstrip(), flush=True)
+            lines.append(line.rstrip())
+            if re.search(pattern, line):
+                return lines
+        raise GuestError(f"the guest did not say: {pattern}")
+
+    def waiting(self):
+        """When it waits for gdb: the addresses of symbols."""
+        line = self.until("^kgdb: waiting for gdb")[-1]
+        return {name: f"0x{at}" for name, at in re.findall(r" (\w+)=([0-9a-f]+)", line)}
+
+    def ask_gdb(self, line, obj, questions):
+        """Have gdb ask questions at a line, out/gdb or out/serial; return the answers."""
+        command = ["gdb-multiarch", "-nx", "-batch", "-iex", "set auto-load no",
+                   "-ex", "set code-cache off",
+                   "-ex", f"target remote {self.out / line}",
+                   "-ex", f"source {obj / 'vmlinux-gdb.py'}"]
+        for name, text in questions.items():
+            command += ["-ex", f"echo ({name})\\n", "-ex", text]
+        try:
+            said = subprocess.run([*command, "-ex", "detach", obj / "vmlinux"], check=False,
+                                  timeout=600, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True).stdout
+        except subprocess.TimeoutExpired as error:
+            print(error.stdout.decode())
+            raise
+        print(said)
+        parts = re.split(r"^\(([\w ]+)\)\n", said, flags=re.M)[1:]
+        said = {name: answer.strip("\n") for name, answer in zip(parts[::2], parts[1::2])}
+        return {name: said.get(name, "") for name in questions}
+
+    def leave_kdb(self):
+        """When the guest stops in kdb, at the serial line, have it wait for gdb there."""
+        self.until("^Entering kdb")
+        said = b""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(60)
+            line.connect(str(self.out / "serial"))
+            line.sendall(b"kgdb\n")
+            while b"please attach debugger" not in said:
+                said += line.recv(4096)
+
+    def ask_kdb(self, questions):
+        """Type questions at kdb when the guest stops there, and go; return the answers."""
+        self.until("^Entering kdb")
+        os.write(self.keyboard, "\n".join([*questions.values(), "go", ""]).encode())
+        return self.split("\n".join(self.until(r"kdb> go")), questions)
+
+    @staticmethod
+    def split(text, questions):
+        """What kdb has answered, by the questions' names."""
+        parts = re.split(r"^.*\[\d+\]kdb> (.*)$", text, flags=re.M)[1:]
+        said = {typed.strip(): answer.strip("\n") for typed, answer in zip(parts[::2], parts[1::2])}
+        return {name: said.get(typed, "") for name, typed in questions.items()}
+
+    def hit(self, questions, size):
+        """Ask kdb questions where a breakpoint stops a CPU, step over it, and go; return
+        where and why it has stopped, both times, and the answers.  Where there is a size,
+        of an instruction that does nothing, skip it instead: the second is None."""
+        first = self.until("^Entering kdb")[-1]
+        over = f"rm pc {int(first.split()[-1], 16) + size:#x}\ngo" if size else "ss"
+        os.write(self.keyboard, "\n".join([*questions.values(), over, ""]).encode())
+        text = "\n".join(self.until(r"kdb> go" if size else "^Entering kdb"))
+        if size:
+            return first, None, self.split(text, questions)
+        os.write(self.keyboard, b"go\n")
+        self.until(r"kdb> go")
+        return first, text.splitlines()[-1], self.split(text, questions)
+
+    def finish(self):
+        """Wait for its end."""
+        for line in self.process.stdout:
+            print(line.rstrip(), flush=True)
+        return self.process.wait()
