@@ -33,8 +33,7 @@ const char *fault_setup(void)
 	int err;
 
 	if (access("/proc/thread-self/fail-nth", W_OK))
-		return "this kernel injects no faults"
-		       " (CONFIG_FAULT_INJECTION, FAILSLAB, FAIL_PAGE_ALLOC)";
+		return "this kernel injects no faults (CONFIG_FAILSLAB, FAIL_PAGE_ALLOC)";
 	for (i = 0; i < ARRAY_SIZE(setup) && !why; i++) {
 		path = xasprintf("/sys/kernel/debug/%s", setup[i].file);
 		err = write_text(path, setup[i].value);

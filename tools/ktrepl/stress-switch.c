@@ -47,8 +47,8 @@ static struct activity toggle = {
 
 /* === shortage: one allocation of switching on fails ====================== */
 
-/* More than switching on has. */
-#define MAX_ALLOCATIONS	600
+/* Of switching on, with two nodes or more. */
+#define MAX_ALLOCATIONS	200
 
 static void shortage_run(struct activity *a)
 {
@@ -64,8 +64,9 @@ static void shortage_run(struct activity *a)
 		if (err && (err != -ENOMEM || !injected))
 			fail("shortage: cannot switch on: %s", strerror(-err));
 		pthread_mutex_unlock(&switch_lock);
+		stress_count(a, 0);
 		if (injected)
-			stress_count(a, err ? 1 : 0);
+			stress_count(a, err ? 2 : 1);
 		sleep_ms(1 + rng_below(&a->rng, 10 * stress.interval_ms));
 	}
 	if (fd >= 0)
@@ -77,7 +78,10 @@ static void shortage_run(struct activity *a)
 static struct activity shortage = {
 	.name = "shortage",
 	.help = "switch replication on while an allocation fails",
-	.counter = { "survived failures of allocations", "refusals to switch on" },
+	.counter = {
+		"times switched on", "survived failures of allocations",
+		"refusals to switch on",
+	},
 	.obstacle = fault_setup,
 	.run = shortage_run,
 };
