@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 
-export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK OPTIONAL CONFIG MEM TIMEOUT JOBS CALLS ITERATIONS COLD LLC FROM
+export ARCH CPU FIRMWARE NODES CPUS TOPOLOGY APPEND BREAK OPTIONAL CONFIG MEM TIMEOUT JOBS CALLS ITERATIONS COLD LLC FROM MODES
 export MINUTES SEED
 
-.PHONY: help setup image run shell kunit suites stress storm power shortage roots debian static docs models
+.PHONY: help setup image run shell kunit suites stress storm power shortage roots debian kselftest static docs models
 .PHONY: check check-all again mutants mutation-score coverage releases bisect-check trixie latency
 .PHONY: bench bench-gate bench-sites bench-history locality loops table report profile clean
 
@@ -25,6 +25,8 @@ help:
 	@echo 'make shortage  memory that is short when replication is switched on, and comes later'
 	@echo 'make roots     node roots of 2,000 processes on one node, and of 200 on two'
 	@echo 'make debian    test_bpf, and bpftrace of Debian: the same with replication as without'
+	@echo 'make kselftest the kernel'"'"'s own tests: at boot, KUnit, selftests; the same with replication'
+	@echo '               as without; MODES="stock off on": and with a kernel that has no ktrepl'
 	@echo 'make static    checkpatch, W=1, sparse, coccinelle, kernel-doc, docs, shellcheck'
 	@echo 'make docs      the pages in Documentation as HTML by Sphinx, without a warning'
 	@echo 'make models    spin checks the models of the lockless protocols, and refutes each'
@@ -116,6 +118,11 @@ roots: image
 debian: CONFIG := $(or $(CONFIG),bpf)
 debian: image
 	@scripts/run debian
+
+kselftest: CONFIG := $(or $(CONFIG),patchers-kselftest)
+kselftest: image
+	@$(if $(filter stock,$(MODES)),CONFIG=$(CONFIG)-noktrepl scripts/build)
+	@scripts/kselftest
 
 # kunit.py builds that of ARCH=um itself.
 kunit: $(if $(filter um,$(ARCH)),setup,image)

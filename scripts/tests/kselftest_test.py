@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Tests of scripts/kselftest: what it reads from a log, and which differences it notices."""
+
+import contextlib
+import io
+import os
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from loading import load
+
+kselftest = load("kselftest")
+
+LOG = """\
+kselftest: on
+kselftest: suite startup at 1.00
+Running tests on trace events:
+Testing event sched_switch: OK
+Testing tracer function: PASSED
+Testing dynamic ftrace ops #1: (1 0 1 0 0) (1 1 2 0 0) PASSED
+kselftest: end at 3.50
+kselftest: suite kunit at 4.00
+# list-test
+KTAP version 1
+1..1
+    KTAP version 1
+    # Subtest: list-kunit-test
+    1..3
+    ok 1 list_test_list_init
+    # list_test_list_add: note
+    ok 2 list_test_list_add
+        KTAP version 1
+        # Subtest: list_test_sizes
+        ok 1 8 bytes
+        not ok 2 16 bytes
+    not ok 3 list_test_sizes
+    ok 4 list_test_skips # SKIP no room
+not ok 1 list-kunit-test
+kselftest: end at 5.00
+kselftest: suite mm at 6.00
+TAP version 13
+1..3
+# timeout set to 900
+# selftests: mm: mremap_test
+# 1..2
+# ok 1 256MB mremap, 0x7f1200000000
+# ok 2 512MB mremap, 0x7f1300000000 # SKIP too big
+ok 1 selftests: mm: mremap_test
+# selftests: mm: crashes
+# ok 1 comes this far
+not ok 2 selftests: mm: crashes # exit=139
+# selftests: mm: silent
+# just words: ok 1 or not
+ok 3 selftests: mm: silent # SKIP
+kselftest: end at 8.00
+kselftest: suite x86 at 8.00
+# selftests: x86: sigreturn_64
+# [RUN]\tValid sigreturn: 64-bit CS (33), 32-bit SS (2b, GDT)
+# [OK]\tall registers okay
+# [FAIL]\tselector mismatch
+# [SKIP]\tthe test requires LAM
+not ok 1 selftests: x86: sigreturn_64 # exit=1
+kselftest: end at 9.00
+kselftest: suite kernel at 9.00
+[FAIL] WARNING: CPU: 3 PID: 911 at kernel/trace/ftrace.c:2
+kselftest: end at 9.00
+kselftest: done
+"""
+
+
+class Kselftest(unittest.TestCase):
+    def setUp(self):
+        self.dir = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def read(self, text):
+        """The suites of a log."""
+        (self.dir / "log").write_text(text)
+        return kselftest.read(self.dir / "log")
+
+    def judge(self, off, on, least=0, differs=()):
+        """The exit code, and what is printed."""
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            code = kselftest.judge({"off": self.read(off), "on": self.read(on)}, least, differs)
+        return code, out.getvalue()
+
+    def test_counts(self):
+        """Parts count, and a test that fails with none of them failing."""
+        suites = self.read(LOG.replace("\n", "\r\n"))
+        counts = {name: [suite.count(status) for status in ("pass", "fail", "skip")]
+                  for name, suite in suites.items()}
+        self.assertEqual(counts, {"startup": [3, 0, 0], "kunit": [3, 1, 1], "mm": [2, 1, 2],
+                                  "x86": [1, 1, 1], "kernel": [0, 1, 0]})
+        self.assertEqual(suites["startup"].seconds, 2.5)
+        self.assertIn(("list_test_sizes: 16 bytes", "fail"), suites["kunit"].results)
+        self.assertIn(("crashes", "fail"), suites["mm"].results)
+        self.assertIn(("sigreturn_64: selector mismatch", "fail"), suites["x86"].results)
+
+    def test_same(self):
+        """Addresses, numbers of processes and times differ, results do not."""
+        other = LOG.replace("0x7f1200000000", "0x7fff00000000").replace("PID: 911", "PID: 17")
+        code, out = self.judge(LOG, other.replace("at 3.50", "at 4.00"))
+        self.assertEqual(code, 0)
+        self.assertIn("differences from off: 0", out)
+        self.assertTrue(out.endswith("\n9 passed, 0 failed, 4 skipped\n"), out)
+
+    def test_differences(self):
+        """One garbled line is one difference, whichever way."""
+        for was, becomes in (("    ok 1 list_test_list_init", "    not ok 1 list_test_list_init"),
+                             ("        not ok 2 16 bytes", "        ok 2 16 bytes"),
+                             ("# ok 2 512MB mremap, 0x7f1300000000 # SKIP too big",
+                              "# ok 2 512MB mremap, 0x7f1300000000"),
+                             ("# ok 1 comes this far\n", ""),
+                             ("ok 3 selftests: mm: silent # SKIP", "ok 3 selftests: mm: silent"),
+                             ("# [OK]\tall registers okay", "# [FAIL]\tall registers okay"),
+                             ("Testing tracer function: PASSED", "Testing tracer function: FAILED!"),
+                             ("[FAIL] WARNING:", "[FAIL] BUG:")):
+            with self.subTest(becomes):
+                garbled = LOG.replace(was, becomes)
+                self.assertNotEqual(LOG, garbled)
+                for logs in ((LOG, garbled), (garbled, LOG)):
+                    code, out = self.judge(*logs)
+                    self.assertEqual(code, 1, out)
+                    self.assertIn("DIFFERS", out)
+
+    def test_suite_lost(self):
+        """A suite that is not there differs."""
+        start, end = LOG.index("kselftest: suite mm"), LOG.index("kselftest: suite x86")
+        self.assertEqual(self.judge(LOG, LOG[:start] + LOG[end:])[0], 1)
+
+    def test_known(self):
+        """What is known to differ does not fail; another result does."""
+        garbled = LOG.replace("# ok 1 256MB", "# not ok 1 256MB")
+        self.assertEqual(self.judge(LOG, garbled, differs=["mm: mremap_test: *"])[0], 0)
+        self.assertEqual(self.judge(LOG, garbled, differs=["x86: *"])[0], 1)
+
+    def test_least(self):
+        """Fewer passes than expected."""
+        self.assertEqual(self.judge(LOG, LOG, least=9)[0], 0)
+        self.assertEqual(self.judge(LOG, LOG, least=10)[0], 1)
+
+    def test_incomplete(self):
+        """A boot that has not come to the end is no result."""
+        with self.assertRaisesRegex(SystemExit, "not all tests have run"):
+            self.read(LOG.replace("kselftest: done", ""))
+
+    def test_expectation(self):
+        """The file of what is expected, and a line that is not known."""
+        path = self.dir / "expected"
+        path.write_text("# reason\npassed 12\ndiffers mm: mremap_test: *  # why\n")
+        self.assertEqual(kselftest.expectation(path), (12, ["mm: mremap_test: *"]))
+        path.write_text("passes 12\n")
+        with self.assertRaisesRegex(SystemExit, "passes 12"):
+            kselftest.expectation(path)
+
+    def test_mode(self):
+        """A log of another mode, or none, is refused."""
+        (self.dir / "off").mkdir()
+        with mock.patch.dict(os.environ, TOPOLOGY="2n4c"):
+            with self.assertRaisesRegex(SystemExit, "there is no"):
+                kselftest.log_of("off", self.dir)
+            (self.dir / "off" / "kselftest-2n4c.log").write_text(LOG)
+            with self.assertRaisesRegex(SystemExit, "replication was not off"):
+                kselftest.log_of("off", self.dir)
+
+
+if __name__ == "__main__":
+    unittest.main()
