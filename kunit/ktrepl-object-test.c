@@ -5,6 +5,7 @@
 
 #include <linux/cpumask.h>
 #include <linux/rcupdate.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/workqueue.h>
@@ -308,25 +309,33 @@ static void ktrepl_object_readers(struct kunit *test)
 		kfree(other[i]);
 }
 
-/* Verification can fail: one replica is changed behind its back. */
+/* Verification can fail, and names the object: a replica is changed behind its back. */
 static void ktrepl_object_corrupt(struct kunit *test)
 {
 	const struct ktrepl_object *obj = ktrepl_object_of(test->priv);
-	char *replica = NULL;
+	char *replica = NULL, text[64] = "", line[32] = "";
+	struct seq_file m = { .buf = text, .size = sizeof(text) - 1 };
+	struct ktrepl_verify_result res = { };
 	int nid;
 
 	mutex_lock(&ktrepl_mutex);
 	for (nid = 0; nid < ktrepl_nr_nodes && !replica; nid++)
 		if (ktrepl_object_replica(obj, nid) !=
-		    ktrepl_object_replica(obj, NUMA_NO_NODE))
+		    ktrepl_object_replica(obj, NUMA_NO_NODE)) {
 			replica = (char *)ktrepl_object_replica(obj, nid);
+			snprintf(line, sizeof(line), "different test %d 0\n", nid);
+		}
 	mutex_unlock(&ktrepl_mutex);
 	KUNIT_ASSERT_NOT_NULL(test, replica);
 	KUNIT_EXPECT_GE(test, ktrepl_test_verify(false).compared,
 			ktrepl_expect_object(test, &ktrepl_init_data));
 	replica[0] ^= 1;
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 1);
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_objects_verify(&res, &m);
+	mutex_unlock(&ktrepl_mutex);
 	replica[0] ^= 1;
+	KUNIT_EXPECT_STREQ(test, text, line);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 }
 
