@@ -14,6 +14,7 @@
 #include <linux/mm.h>
 #include <linux/sizes.h>
 #include <linux/smp.h>
+#include <linux/vmalloc.h>
 
 #include <kunit/static_stub.h>
 
@@ -153,6 +154,39 @@ static void ktrepl_heal_steps(struct kunit *test)
 	WRITE_ONCE(ktrepl_param_mem_max, 0);
 	ktrepl_heal_wait();
 	ktrepl_heal_expect_whole(test);
+}
+
+/* How many windows are opened before one is not, for lack of memory. */
+static int ktrepl_heal_windows;
+
+static bool ktrepl_heal_open(struct ktrepl_window *w)
+{
+	if (!ktrepl_heal_windows--)
+		return false;
+	w->alias = vmap(w->pages, w->nr, VM_MAP, PAGE_KERNEL);
+	return w->alias;
+}
+
+/*
+ * Pages of one window go without replicas: one that ends amid a large leaf leaves
+ * it with replicas of some of its pages.
+ */
+static void ktrepl_heal_window(struct kunit *test)
+{
+	int i;
+
+	kunit_activate_static_stub(test, ktrepl_window_open, ktrepl_heal_open);
+	for (i = 0; i < 8; i++) {
+		ktrepl_disable();
+		ktrepl_heal_windows = i;
+		KUNIT_ASSERT_EQ(test, ktrepl_enable(), 0);
+		KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
+		if (ktrepl_heal_windows >= 0)
+			break;
+		ktrepl_heal_wait();
+		ktrepl_heal_expect_whole(test);
+	}
+	KUNIT_EXPECT_GT(test, i, 0);
 }
 
 /* A CPU comes to a node that could get no tables, but now can. */
@@ -407,6 +441,7 @@ static void ktrepl_heal_retire(struct kunit *test)
 static struct kunit_case ktrepl_heal_cases[] = {
 	KUNIT_CASE_SLOW(ktrepl_heal_shortage),
 	KUNIT_CASE_SLOW(ktrepl_heal_steps),
+	KUNIT_CASE_SLOW(ktrepl_heal_window),
 	KUNIT_CASE_SLOW(ktrepl_heal_cpu),
 	KUNIT_CASE(ktrepl_heal_poke),
 	KUNIT_CASE(ktrepl_heal_replicas),

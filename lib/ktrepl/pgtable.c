@@ -327,8 +327,8 @@ static void ktrepl_mark_stale(struct ktrepl_cursor *c, unsigned long addr,
 }
 
 /*
- * Can leaves that are marked as one be marked so on the node as well?  Either
- * all of their pages have replicas, which adjoin and are aligned like the
+ * Can a large leaf, or leaves that are marked as one, be the same on the node?
+ * Either all of their pages have replicas, which adjoin and are aligned like the
  * leaves, or none has one.
  */
 static bool ktrepl_leaf_whole(struct ktrepl_cursor *c, int nid,
@@ -381,8 +381,9 @@ static void ktrepl_store(struct ktrepl_node *node, void *entry, u64 val)
 
 /*
  * A primary's leaf above the PTE level.  The node's large leaf changes by one
- * store.  Small ones in its place change step by step: to a CPU this is as if
- * it had some of them in its TLB, which the caller is going to flush.
+ * store, and is the primary's while some of its pages have no replica.  Small
+ * ones in its place change step by step: to a CPU this is as if it had some of
+ * them in its TLB, which the caller is going to flush.
  *
  * Return: the first address behind what has been done.
  */
@@ -399,7 +400,7 @@ static unsigned long ktrepl_sync_large(struct ktrepl_cursor *c,
 	if (!pmd_present(*n) || pmd_leaf(*n)) {
 		addr &= PMD_MASK;
 		replica = ktrepl_cursor_replica(c, node->nid, addr);
-		if (replica)
+		if (replica && ktrepl_leaf_whole(c, node->nid, addr, PMD_SIZE))
 			m = pfn_pmd(page_to_pfn(replica), prot);
 		ktrepl_store(node, n, pmd_val(m));
 		return addr + PMD_SIZE;

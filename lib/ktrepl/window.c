@@ -20,6 +20,7 @@
 
 #include <asm/tlbflush.h>
 
+#include <kunit/static_stub.h>
 #include <trace/events/ktrepl.h>
 
 #include "internal.h"
@@ -56,6 +57,7 @@ void ktrepl_window_add(struct ktrepl_window *w, struct page *page,
  */
 bool ktrepl_window_open(struct ktrepl_window *w)
 {
+	KUNIT_STATIC_STUB_REDIRECT(ktrepl_window_open, w);
 	lockdep_assert_held(&ktrepl_mutex);
 
 	w->alias = vmap(w->pages, w->nr, VM_MAP, PAGE_KERNEL);
