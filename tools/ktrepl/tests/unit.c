@@ -153,6 +153,7 @@ static void test_kmsg(void)
 	check(kmsg_is_bad("kernel BUG at mm/slub.c:1!"));
 	check(kmsg_is_bad("Oops: int3: 0000 [#1]"));
 	check(kmsg_is_bad("BUG: KASAN: use-after-free in x"));
+	check(!kmsg_is_bad("BUG: KCSAN: data-race in x / y"));
 	check(kmsg_is_bad("WARNING: possible recursive locking detected"));
 	check(kmsg_is_bad("INFO: lockdep is turned off."));
 	check(kmsg_is_bad("ktrepl: broken: copy differs"));
