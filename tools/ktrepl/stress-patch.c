@@ -419,7 +419,9 @@ static void ftrace_run(struct activity *a)
 			err = trace_write("current_tracer", "nop");
 		if (err)
 			fail("ftrace: tracer: %s", strerror(-err));
-		stress_count(a, graph ? 1 : 0);
+		stress_count(a, 0);
+		if (graph)
+			stress_count(a, 1);
 		sleep_us(rng_below(&a->rng, 5000));
 	}
 	trace_write("current_tracer", "nop");
@@ -430,7 +432,7 @@ static void ftrace_run(struct activity *a)
 static struct activity ftrace = {
 	.name = "ftrace",
 	.help = "run the function and graph tracers on sets of functions",
-	.counter = { "function traces", "function graphs" },
+	.counter = { "function traces", "of them graphs" },
 	.obstacle = ftrace_obstacle,
 	.run = ftrace_run,
 	.by_default = true,
