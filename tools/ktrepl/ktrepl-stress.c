@@ -131,6 +131,16 @@ int stress_any_cpu(struct activity *a)
 	return idlist_nth(cpus, rng_below(&a->rng, idlist_count(cpus)));
 }
 
+int stress_next_cpu(struct activity *a, size_t *i)
+{
+	int cpu;
+
+	do {
+		cpu = idlist_nth(&stress.machine.cpus, (*i)++);
+	} while (cpu >= 0 && !stress_on_cpu(a, cpu));
+	return cpu;
+}
+
 static void *activity_thread(void *arg)
 {
 	struct activity *a = arg;

@@ -298,14 +298,11 @@ static bool patch_wait(bool (*done)(void), const char *what)
 /* Every CPU runs the patched function, or every CPU the old one. */
 static void show_all_cpus(struct activity *a, bool patched)
 {
-	const struct idlist *cpus = &stress.machine.cpus;
+	size_t i = 0;
 	char *text;
-	size_t i;
 	int cpu;
 
-	for (i = 0; (cpu = idlist_nth(cpus, i)) >= 0; i++) {
-		if (!stress_on_cpu(a, cpu))
-			continue;
+	while ((cpu = stress_next_cpu(a, &i)) >= 0) {
 		text = read_text("/proc/cmdline", NULL);
 		if (!text || !strcmp(text, PATCHED) != patched)
 			fail("livepatch: cpu %d runs the %s function", cpu,

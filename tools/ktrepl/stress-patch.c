@@ -311,14 +311,11 @@ static u64 probe_hits(void)
 /* Every CPU must run into the probe, whichever copy it executes. */
 static void probe_all_cpus(struct activity *a)
 {
-	const struct idlist *cpus = &stress.machine.cpus;
 	u64 before, hits;
-	size_t i;
+	size_t i = 0;
 	int cpu;
 
-	for (i = 0; (cpu = idlist_nth(cpus, i)) >= 0; i++) {
-		if (!stress_on_cpu(a, cpu))
-			continue;
+	while ((cpu = stress_next_cpu(a, &i)) >= 0) {
 		before = probe_hits();
 		syscall(SYS_getppid);
 		hits = probe_hits();
@@ -442,12 +439,19 @@ static struct activity ftrace = {
 
 #define BPF_JIT		"/proc/sys/net/core/bpf_jit_enable"
 
-static const char *bpf_obstacle(void)
+/* A program that returns a number; a file descriptor or -errno. */
+static int bpf_load(enum bpf_prog_type type, unsigned int number)
 {
-	static const struct bpf_insn leave[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = number },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
+
+	return bpf_prog_load(type, insns, ARRAY_SIZE(insns));
+}
+
+static const char *bpf_obstacle(void)
+{
 	char *jit = read_text(BPF_JIT, NULL);
 	bool off = !jit || *jit == '0';
 	int fd;
@@ -455,7 +459,7 @@ static const char *bpf_obstacle(void)
 	free(jit);
 	if (off)
 		return "no " BPF_JIT ", or 0 (CONFIG_BPF_JIT)";
-	fd = bpf_prog_load(BPF_PROG_TYPE_XDP, leave, ARRAY_SIZE(leave));
+	fd = bpf_load(BPF_PROG_TYPE_XDP, 0);
 	if (fd < 0)
 		return xasprintf("no BPF program can be loaded: %s", strerror(-fd));
 	close(fd);
@@ -465,14 +469,11 @@ static const char *bpf_obstacle(void)
 /* Every CPU gets the number that this program returns, and no other has. */
 static void bpf_all_cpus(struct activity *a, int fd, unsigned int number)
 {
-	const struct idlist *cpus = &stress.machine.cpus;
 	unsigned int value;
-	size_t i;
+	size_t i = 0;
 	int cpu, err;
 
-	for (i = 0; (cpu = idlist_nth(cpus, i)) >= 0; i++) {
-		if (!stress_on_cpu(a, cpu))
-			continue;
+	while ((cpu = stress_next_cpu(a, &i)) >= 0) {
 		err = bpf_prog_run(fd, 2, &value);
 		if (err)
 			fail("bpf: cpu %d: %s", cpu, strerror(-err));
@@ -485,22 +486,19 @@ static void bpf_all_cpus(struct activity *a, int fd, unsigned int number)
 /* XDP's, if run more than once, are called by way of a dispatcher, which is patched. */
 static void bpf_run(struct activity *a)
 {
-	struct bpf_insn insns[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
+	unsigned int number;
 	int fd;
 
 	while (stress_going(a)) {
-		insns[0].imm = rng_below(&a->rng, 1 << 30);
-		fd = bpf_prog_load(rng_below(&a->rng, 2) ? BPF_PROG_TYPE_XDP :
-				   BPF_PROG_TYPE_SOCKET_FILTER, insns, ARRAY_SIZE(insns));
+		number = rng_below(&a->rng, 1 << 30);
+		fd = bpf_load(rng_below(&a->rng, 2) ? BPF_PROG_TYPE_XDP :
+			      BPF_PROG_TYPE_SOCKET_FILTER, number);
 		if (fd < 0) {
 			fail("bpf: cannot be loaded: %s", strerror(-fd));
 			return;
 		}
 		stress_count(a, 0);
-		bpf_all_cpus(a, fd, insns[0].imm);
+		bpf_all_cpus(a, fd, number);
 		close(fd);
 		sleep_ms(rng_below(&a->rng, 400));
 	}

@@ -55,7 +55,11 @@ static void shortage_run(struct activity *a)
 	int fd = fault_open(), err;
 	bool injected;
 
-	while (fd >= 0 && stress_going(a)) {
+	if (fd < 0) {
+		fail("shortage: fail-nth: %s", strerror(errno));
+		return;
+	}
+	while (stress_going(a)) {
 		pthread_mutex_lock(&switch_lock);
 		ktr_enable_set(false);
 		fault_arm(fd, 1 + rng_below(&a->rng, MAX_ALLOCATIONS));
@@ -69,10 +73,7 @@ static void shortage_run(struct activity *a)
 			stress_count(a, err ? 2 : 1);
 		sleep_ms(1 + rng_below(&a->rng, 10 * stress.interval_ms));
 	}
-	if (fd >= 0)
-		close(fd);
-	else
-		fail("shortage: fail-nth: %s", strerror(errno));
+	close(fd);
 }
 
 static struct activity shortage = {

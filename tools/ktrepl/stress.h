@@ -65,6 +65,8 @@ static inline u64 stress_counted(struct activity *a, int what)
 /* Being refused a CPU matters only while all of them stay. */
 bool stress_on_cpu(struct activity *a, int cpu);
 int stress_any_cpu(struct activity *a);
+/* Runs on the @i-th CPU, or the next one that there is, and sets @i behind it; -1 at the end. */
+int stress_next_cpu(struct activity *a, size_t *i);
 
 /* @why, unless tracefs has that file. */
 const char *trace_obstacle(const char *file, const char *why);
