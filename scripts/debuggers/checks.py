@@ -23,25 +23,37 @@ class Answer:
                 self.different.append(whose)
 
 
-class Checks:
-    """Passed and failed.  A breakpoint is at a call, which CPUs make one after the other."""
+class Count:
+    """What has passed, failed, and been skipped, of a subject: a debugger, a case."""
 
-    def __init__(self, call, cpus):
-        self.call, self.cpus = call, cpus
+    def __init__(self):
         self.passed = self.failed = self.skipped = 0
-        self.debugger = ""
+        self.subject = ""
 
     def __call__(self, what, good, text=""):
         self.passed += bool(good)
         self.failed += not good
-        print(f"{'ok' if good else 'not ok':7} {self.debugger} {what}")
+        print(f"{'ok' if good else 'not ok':7} {self.subject} {what}", flush=True)
         if not good:
-            print("\n".join(f"        {line}" for line in text.splitlines()))
+            print("\n".join(f"        {line}" for line in str(text).splitlines()))
 
     def skip(self, what, why):
         """Not checked."""
         self.skipped += 1
-        print(f"{'skip':7} {self.debugger} {what}: {why}")
+        print(f"{'skip':7} {self.subject} {what}: {why}")
+
+    def conclude(self):
+        """Print the counts; return the exit code."""
+        print(f"\n{self.passed} passed, {self.failed} failed, {self.skipped} skipped")
+        return 1 if self.failed else 0
+
+
+class Checks(Count):
+    """A breakpoint is at a call, which CPUs make one after the other."""
+
+    def __init__(self, call, cpus):
+        super().__init__()
+        self.call, self.cpus = call, cpus
 
     def stepped(self, call, good, text):
         """A CPU has stepped over a breakpoint; no text: it was not told to."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A guest that replicates its text, at whose console and serial line we are."""
+"""Debuggers that are asked, and a guest that replicates its text, at whose console and
+serial line we are."""
 
 import os
 import re
@@ -13,6 +14,32 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 
 class GuestError(Exception):
     """The guest does not do what it should."""
+
+
+def answers(pattern, text):
+    """What follows each line that fits a pattern, by the pattern's group."""
+    parts = re.split(pattern, text, flags=re.M)[1:]
+    return {name.strip(): answer.strip("\n") for name, answer in zip(parts[::2], parts[1::2])}
+
+
+def ask_gdb(commands, questions, *more):
+    """Have gdb execute commands, answer questions, and take what more there is on its
+    command line; return the answers by the questions' names."""
+    command = ["gdb-multiarch", "-nx", "-batch", "-iex", "set auto-load no"]
+    for text in commands:
+        command += ["-ex", text]
+    for name, text in questions.items():
+        command += ["-ex", f"echo ({name})\\n", "-ex", text]
+    try:
+        text = subprocess.run([*command, *more], check=False, timeout=600,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True).stdout
+    except subprocess.TimeoutExpired as error:
+        print((error.stdout or b"").decode())
+        raise
+    print(text)
+    said = answers(r"^\(([\w ]+)\)\n", text)
+    return {name: said.get(name, "") for name in questions}
 
 
 class Guest:
@@ -53,23 +80,9 @@ class Guest:
 
     def ask_gdb(self, line, obj, questions):
         """Have gdb ask questions at a line, out/gdb or out/serial; return the answers."""
-        command = ["gdb-multiarch", "-nx", "-batch", "-iex", "set auto-load no",
-                   "-ex", "set code-cache off",
-                   "-ex", f"target remote {self.out / line}",
-                   "-ex", f"source {obj / 'vmlinux-gdb.py'}"]
-        for name, text in questions.items():
-            command += ["-ex", f"echo ({name})\\n", "-ex", text]
-        try:
-            said = subprocess.run([*command, "-ex", "detach", obj / "vmlinux"], check=False,
-                                  timeout=600, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, text=True).stdout
-        except subprocess.TimeoutExpired as error:
-            print(error.stdout.decode())
-            raise
-        print(said)
-        parts = re.split(r"^\(([\w ]+)\)\n", said, flags=re.M)[1:]
-        said = {name: answer.strip("\n") for name, answer in zip(parts[::2], parts[1::2])}
-        return {name: said.get(name, "") for name in questions}
+        return ask_gdb(["set code-cache off", f"target remote {self.out / line}",
+                        f"source {obj / 'vmlinux-gdb.py'}"], questions,
+                       "-ex", "detach", obj / "vmlinux")
 
     def leave_kdb(self):
         """When the guest stops in kdb, at the serial line, have it wait for gdb there."""
@@ -91,8 +104,7 @@ class Guest:
     @staticmethod
     def split(text, questions):
         """What kdb has answered, by the questions' names."""
-        parts = re.split(r"^.*\[\d+\]kdb> (.*)$", text, flags=re.M)[1:]
-        said = {typed.strip(): answer.strip("\n") for typed, answer in zip(parts[::2], parts[1::2])}
+        said = answers(r"^.*\[\d+\]kdb> (.*)$", text)
         return {name: said.get(typed, "") for name, typed in questions.items()}
 
     def hit(self, questions, size):
