@@ -181,7 +181,8 @@ static struct ktrepl_root *ktrepl_spare_pop(struct ktrepl_node *node)
 	root = list_first_entry_or_null(&node->spare, struct ktrepl_root, list);
 	if (root) {
 		list_del(&root->list);
-		node->nr_spare--;
+		/* Read without the lock as well: there, an old number will do. */
+		WRITE_ONCE(node->nr_spare, node->nr_spare - 1);
 		atomic_long_dec(&ktrepl_roots_spare);
 	}
 	raw_spin_unlock(&node->spare_lock);
@@ -196,10 +197,12 @@ static bool ktrepl_spare_push(struct ktrepl_root *root)
 	bool room;
 
 	raw_spin_lock_irqsave(&node->spare_lock, flags);
-	room = node->nr_spare < node->want_spare;
+	/* Pairs with WRITE_ONCE() in ktrepl_refill(), and when roots stop. */
+	room = node->nr_spare < READ_ONCE(node->want_spare);
 	if (room) {
 		list_add(&root->list, &node->spare);
-		node->nr_spare++;
+		/* As in ktrepl_spare_pop(). */
+		WRITE_ONCE(node->nr_spare, node->nr_spare + 1);
 		atomic_long_inc(&ktrepl_roots_spare);
 	}
 	raw_spin_unlock_irqrestore(&node->spare_lock, flags);
@@ -853,7 +856,7 @@ void ktrepl_roots_node_start(struct ktrepl_node *node)
 {
 	lockdep_assert_held(&ktrepl_mutex);
 
-	if (!node->want_spare)
+	if (!READ_ONCE(node->want_spare))
 		enable_delayed_work(&node->refill);
 	mod_delayed_work(system_unbound_wq, &node->refill, 0);
 	flush_delayed_work(&node->refill);
@@ -950,12 +953,13 @@ void ktrepl_roots_stop(void)
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 		struct ktrepl_node *node = ktrepl_nodes[nid];
 
-		if (!node || !node->want_spare)
+		if (!node || !READ_ONCE(node->want_spare))
 			continue;
 		disable_delayed_work_sync(&node->refill);
 		ktrepl_spare_drain(node, 0);
 		cpumask_clear(&node->missed);
-		node->want_spare = 0;
+		/* Switches of mm and reclaim may still look. */
+		WRITE_ONCE(node->want_spare, 0);
 		node->backoff = 0;
 	}
 }
