@@ -20,6 +20,8 @@
 #include <linux/smp.h>
 #include <linux/unaligned.h>
 
+#include <kunit/static_stub.h>
+
 #include "common.h"
 #include "ktrepl-marker.h"
 
@@ -441,6 +443,49 @@ static void ktrepl_execmem_fill(struct kunit *test)
 	ktrepl_execmem_flush();
 }
 
+/* What becomes filler when its copying has begun. */
+static unsigned long ktrepl_execmem_freed;
+
+/* No memory that is given out once more holds it. */
+#define KTREPL_EXECMEM_FILLER	0x5b5a5958
+
+static bool ktrepl_execmem_open(struct ktrepl_window *w)
+{
+	u32 word = KTREPL_EXECMEM_FILLER;
+
+	ktrepl_execmem_write(ktrepl_execmem_freed, &word, sizeof(word));
+	w->alias = vmap(w->pages, w->nr, VM_MAP, PAGE_KERNEL);
+	return w->alias;
+}
+
+/* A program goes while its page is being copied: replicas are as the primary. */
+static void ktrepl_execmem_freed_early(struct kunit *test)
+{
+	void *mem = execmem_alloc(EXECMEM_BPF, KTREPL_EXECMEM_BYTES);
+	u32 word = 1;
+	int nid;
+
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	memset32(mem, KTREPL_EXECMEM_FILLER, KTREPL_EXECMEM_BYTES / sizeof(word));
+	set_memory_rox((unsigned long)mem, KTREPL_EXECMEM_PAGES);
+	ktrepl_execmem_flush();
+	ktrepl_execmem_freed = (unsigned long)mem;
+	/* The work, whose stub this would not be, waits. */
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_execmem_write(ktrepl_execmem_freed, &word, sizeof(word));
+	kunit_activate_static_stub(test, ktrepl_window_open, ktrepl_execmem_open);
+	ktrepl_execmem_scan(false);
+	kunit_deactivate_static_stub(test, ktrepl_window_open);
+	for_each_online_node(nid) {
+		word = 0;
+		KUNIT_EXPECT_EQ(test, ktrepl_read(nid, &word, mem + 64, sizeof(word)), 0);
+		KUNIT_EXPECT_EQ_MSG(test, word, KTREPL_EXECMEM_FILLER, "node %d", nid);
+	}
+	mutex_unlock(&ktrepl_mutex);
+	execmem_free(mem);
+	ktrepl_execmem_flush();
+}
+
 struct ktrepl_execmem_read {
 	u32 *addr;
 	u32 val;
@@ -695,6 +740,7 @@ static struct kunit_case ktrepl_execmem_cases[] = {
 	KUNIT_CASE(ktrepl_execmem_bpf),
 	KUNIT_CASE(ktrepl_execmem_ftrace),
 	KUNIT_CASE(ktrepl_execmem_fill),
+	KUNIT_CASE(ktrepl_execmem_freed_early),
 	KUNIT_CASE_SLOW(ktrepl_execmem_writable),
 	KUNIT_CASE(ktrepl_execmem_dying),
 	KUNIT_CASE_SLOW(ktrepl_execmem_switch),

@@ -139,21 +139,24 @@ static bool ktrepl_execmem_filler(const struct ktrepl_region *region, const void
 	       !memcmp(page, page + sizeof(u64), PAGE_SIZE - sizeof(u64));
 }
 
+/* The primary of a page, if it is read-only, or NULL. */
+static struct page *ktrepl_execmem_ro(const struct ktrepl_region *region,
+				      unsigned long index)
+{
+	lockdep_assert_held(&ktrepl_execmem_mutex);
+
+	return region->dying ? NULL :
+	       ktrepl_page_is_ro(ktrepl_region_addr(region, index));
+}
+
 /* The primary of a page that is to have replicas, or NULL. */
 static struct page *ktrepl_execmem_primary(const struct ktrepl_region *region,
 					   unsigned long index)
 {
-	struct page *page;
+	struct page *page = ktrepl_execmem_ro(region, index);
 
-	lockdep_assert_held(&ktrepl_execmem_mutex);
-
-	if (region->dying)
-		return NULL;
-	page = ktrepl_page_is_ro(ktrepl_region_addr(region, index));
-	if (!page)
-		return NULL;
 	/* Through the linear map: read-only data holds KASAN redzones. */
-	return ktrepl_execmem_filler(region, page_address(page)) ? NULL : page;
+	return page && ktrepl_execmem_filler(region, page_address(page)) ? NULL : page;
 }
 
 /*
@@ -339,7 +342,8 @@ static bool ktrepl_execmem_fill(void)
 	for (i = 0; open && i < w->nr; i++) {
 		mutex_lock(&text_mutex);
 		ktrepl_execmem_lock();
-		primary = ktrepl_execmem_primary(w->regions[i], w->index[i]);
+		/* What has become filler by now is mapped all the same. */
+		primary = ktrepl_execmem_ro(w->regions[i], w->index[i]);
 		if (primary)
 			ktrepl_window_fill(w, i, primary);
 		ktrepl_execmem_unlock();
