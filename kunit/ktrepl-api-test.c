@@ -117,6 +117,15 @@ static void ktrepl_api_compare(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_compare(&nid, sizeof(nid), &diff), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_compare(t->mem + 77, 0, &diff), 0);
 
+	/* As many nodes as are printed. */
+	KUNIT_EXPECT_EQ(test, ktrepl_print(t->mem + 70, 8), 1);
+	KUNIT_EXPECT_EQ(test, ktrepl_print(t->mem + 62, PAGE_SIZE), 1);
+	KUNIT_EXPECT_EQ(test, ktrepl_print(t->mem + 61, PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_print(t->mem + 78, 8), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_print(t->mem + 77, 0), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_print((void *)-4L, 8), 0);
+	KUNIT_EXPECT_EQ(test, ktrepl_print(&nid, sizeof(nid)), 0);
+
 	KUNIT_EXPECT_EQ(test, ktrepl_repair((void *)-4L, 8), -EINVAL);
 	KUNIT_EXPECT_EQ(test, ktrepl_repair(t->mem, 0), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_repair(t->mem + PAGE_SIZE, PAGE_SIZE), 0);

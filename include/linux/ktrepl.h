@@ -149,6 +149,19 @@ bool ktrepl_query(const void *addr, struct ktrepl_place *place);
 int ktrepl_read(int nid, void *dst, const void *src, size_t len);
 
 /**
+ * ktrepl_print - print what nodes execute, or read, where it is not the primary's
+ * @addr: kernel address
+ * @len:  number of bytes; 16 are printed at most
+ *
+ * For the error path of those who have found other bytes than they expected.  One
+ * line a node, of KERN_WARNING, with its bytes and those of the primary.
+ *
+ * Context: As ktrepl_read(), where one may print.
+ * Return: for how many nodes.
+ */
+int ktrepl_print(const void *addr, size_t len);
+
+/**
  * ktrepl_compare - do all nodes hold the same bytes?
  * @addr: first address
  * @len:  number of bytes
@@ -289,6 +302,11 @@ static inline bool ktrepl_query(const void *addr, struct ktrepl_place *place)
 static inline int ktrepl_read(int nid, void *dst, const void *src, size_t len)
 {
 	return copy_from_kernel_nofault(dst, src, len);
+}
+
+static inline int ktrepl_print(const void *addr, size_t len)
+{
+	return 0;
 }
 
 static inline int ktrepl_compare(const void *addr, size_t len,

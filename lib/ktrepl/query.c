@@ -8,11 +8,15 @@
  * place.
  */
 
+#define pr_fmt(fmt) "ktrepl: " fmt
+
 #include <linux/bitmap.h>
 #include <linux/export.h>
 #include <linux/kprobes.h>
 #include <linux/memory.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/printk.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -107,6 +111,27 @@ int ktrepl_read(int nid, void *dst, const void *src, size_t len)
 }
 
 NOKPROBE_SYMBOL(ktrepl_read);
+
+int ktrepl_print(const void *addr, size_t len)
+{
+	struct ktrepl_place place;
+	u8 primary[16], bytes[16];
+	int nid, nr = 0;
+
+	len = min(len, sizeof(bytes));
+	/* The node of the primary has no replica. */
+	if (!ktrepl_query(addr, &place) ||
+	    ktrepl_read(place.primary, primary, addr, len))
+		return 0;
+	for_each_set_bit(nid, place.replicas, KTREPL_MAX_NODES) {
+		if (ktrepl_read(nid, bytes, addr, len) || !memcmp(bytes, primary, len))
+			continue;
+		pr_warn("%pS: %*ph on node %d, the primary has %*ph\n", addr,
+			(int)len, bytes, nid, (int)len, primary);
+		nr++;
+	}
+	return nr;
+}
 
 static void ktrepl_diff_fill(struct ktrepl_diff *diff, unsigned long addr,
 			     int nid, const u8 *want, const u8 *found,

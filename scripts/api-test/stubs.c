@@ -29,7 +29,8 @@ int stubs_debug(void *text, struct page *page)
 		*(u8 *)page_address(poke.pages[0][0]) = 0;
 	} while (ktrepl_poke_next(&poke));
 
-	BUILD_BUG_ON(ktrepl_compare(text, 1, &diff) || ktrepl_repair(text, 1));
+	BUILD_BUG_ON(ktrepl_compare(text, 1, &diff) || ktrepl_repair(text, 1) ||
+		     ktrepl_print(text, 1));
 	BUILD_BUG_ON(ktrepl_poke_sites(&site, 1, &refused) != -EOPNOTSUPP);
 	return ktrepl_read(0, &byte, text, 1);
 }
