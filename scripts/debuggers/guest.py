@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent.parent
+GDB_ARCHITECTURES = {"x86_64": "i386:x86-64", "arm64": "aarch64"}
 
 
 class GuestError(Exception):
@@ -40,6 +41,23 @@ def ask_gdb(commands, questions, *more):
     print(text)
     said = answers(r"^\(([\w ]+)\)\n", text)
     return {name: said.get(name, "") for name in questions}
+
+
+def change(server, arch, at, to=""):
+    """Have QEMU's gdbstub write bytes to a physical address: these, or another one."""
+    values = [f"{{unsigned char}}{at + i:#x} = {value}"
+              for i, value in enumerate(bytes.fromhex(to))]
+    byte = f"{{unsigned char}}{at:#x}"
+    command = ["gdb-multiarch", "-nx", "-batch",
+               "-ex", f"set architecture {GDB_ARCHITECTURES[arch]}",
+               "-ex", f"target remote {server}", "-ex", "maintenance packet Qqemu.PhyMemMode:1"]
+    for value in values or [f"{byte} = {byte} ^ 0x55"]:
+        command += ["-ex", f"set var {value}"]
+    done = subprocess.run([*command, "-ex", "detach"], check=False, timeout=120,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise GuestError(f"gdb: {done.stdout}")
 
 
 class Guest:
