@@ -39,7 +39,7 @@ static const char usage[] =
 "  -r, --run=NAME[:COUNT],...  run these activities, each COUNT times at most\n"
 "  -a, --all                   run all that can run here, except hang\n"
 "  -x, --except=NAME,...       do not run these\n"
-"  -d, --duration=SECONDS      stop after that time, or up to three times that\n"
+"  -d, --duration=SECONDS      stop after that time, or up to five times that\n"
 "                              if some have done nothing; 0: when all counts are\n"
 "                              reached (default: 30, or 0 if all have counts)\n"
 "  -i, --interval=MS           toggle at random intervals of 1..MS (40)\n"
@@ -248,7 +248,7 @@ static bool any_running(void)
 }
 
 /*
- * A slow machine gets more time, up to three times as much, until everybody has
+ * A slow machine gets more time, up to five times as much, until everybody has
  * done something.
  */
 static bool time_is_up(void)
@@ -261,7 +261,7 @@ static bool time_is_up(void)
 		return false;
 	for_each_activity(a, i) {
 		if (a->wanted && activity_running(a) && !stress_counted(a, 0))
-			return now - end_ns >= 2 * duration_s * 1000000000ULL;
+			return now - end_ns >= 4 * duration_s * 1000000000ULL;
 	}
 	return true;
 }

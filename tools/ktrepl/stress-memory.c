@@ -19,7 +19,7 @@
 
 #define BLOCKS		"/sys/devices/system/memory"
 /* The kernel goes on trying to empty a block until a signal comes. */
-#define PATIENCE_S	10
+#define PATIENCE_S	60
 
 static struct idlist blocks;
 
