@@ -139,24 +139,21 @@ static bool ktrepl_execmem_filler(const struct ktrepl_region *region, const void
 	       !memcmp(page, page + sizeof(u64), PAGE_SIZE - sizeof(u64));
 }
 
-/* The primary of a page, if it is read-only, or NULL. */
-static struct page *ktrepl_execmem_ro(const struct ktrepl_region *region,
-				      unsigned long index)
-{
-	lockdep_assert_held(&ktrepl_execmem_mutex);
-
-	return region->dying ? NULL :
-	       ktrepl_page_is_ro(ktrepl_region_addr(region, index));
-}
-
 /* The primary of a page that is to have replicas, or NULL. */
 static struct page *ktrepl_execmem_primary(const struct ktrepl_region *region,
 					   unsigned long index)
 {
-	struct page *page = ktrepl_execmem_ro(region, index);
+	struct page *page;
 
+	lockdep_assert_held(&ktrepl_execmem_mutex);
+
+	if (region->dying)
+		return NULL;
+	page = ktrepl_page_is_ro(ktrepl_region_addr(region, index));
+	if (!page)
+		return NULL;
 	/* Through the linear map: read-only data holds KASAN redzones. */
-	return page && ktrepl_execmem_filler(region, page_address(page)) ? NULL : page;
+	return ktrepl_execmem_filler(region, page_address(page)) ? NULL : page;
 }
 
 /*
@@ -332,22 +329,31 @@ static bool ktrepl_execmem_copying(const struct ktrepl_region *region, unsigned 
 	return test_bit(index, region->stale) && test_bit(index, region->stable);
 }
 
+static void ktrepl_execmem_fill_page(const struct ktrepl_window *w, unsigned int i)
+{
+	struct ktrepl_region *region = w->regions[i];
+	struct page *primary;
+
+	mutex_lock(&text_mutex);
+	ktrepl_execmem_lock();
+	primary = ktrepl_execmem_primary(region, w->index[i]);
+	if (primary)
+		ktrepl_window_fill(w, i, primary);
+	else if (!region->dying)
+		/* Writable, or filler, since the copying began: not to be mapped. */
+		ktrepl_page_map_primary(region, w->index[i]);
+	ktrepl_execmem_unlock();
+	mutex_unlock(&text_mutex);
+}
+
 static bool ktrepl_execmem_fill(void)
 {
 	struct ktrepl_window *w = &ktrepl_window;
 	bool open = ktrepl_window_open(w);
-	struct page *primary;
 	unsigned int i;
 
 	for (i = 0; open && i < w->nr; i++) {
-		mutex_lock(&text_mutex);
-		ktrepl_execmem_lock();
-		/* What has become filler by now is mapped all the same. */
-		primary = ktrepl_execmem_ro(w->regions[i], w->index[i]);
-		if (primary)
-			ktrepl_window_fill(w, i, primary);
-		ktrepl_execmem_unlock();
-		mutex_unlock(&text_mutex);
+		ktrepl_execmem_fill_page(w, i);
 		cond_resched();
 	}
 	if (open)

@@ -11,7 +11,8 @@
  * poke before the copying is in the primary by then; one after it writes both.
  * To change the protection of a page spoils the copying that is under way.  The
  * window that is written through is closed before the replica is mapped: pokes and
- * stores come between the copying and the mapping.
+ * stores come between the copying and the mapping.  A page that has become filler
+ * by a poke is neither copied nor mapped.
  *
  *   model              code (lib/ktrepl/execmem.c if no file is named)
  *   -----              ----
@@ -25,8 +26,9 @@
  *     prepare()        ktrepl_execmem_list()
  *     update()         ktrepl_execmem_copy_begin_all(), for a page with copies only
  *     take()           ktrepl_execmem_copy_begin(): ktrepl_page_copy_begin() (pgtable.c)
- *     copy_page()      ktrepl_execmem_fill(): ktrepl_window_fill() (window.c), a
+ *     copy_page()      ktrepl_execmem_fill_page(): ktrepl_window_fill() (window.c), a
  *                      piece of the page at a time
+ *     wanted           ktrepl_execmem_primary()
  *     revive()         ktrepl_execmem_map(): ktrepl_pages_map_replica() (pgtable.c)
  *     retire()         ktrepl_page_map_primary() (pgtable.c)
  *     drop()           ktrepl_execmem_drop()
@@ -58,6 +60,7 @@
  * Variants:
  * Variant TEXT_MUTEX: as on x86: pokes hold text_mutex, arch_ktrepl_lock() is
  *	nothing, nor is arch_ktrepl_flush_page()
+ * Variant FILLER: the first poke makes the page filler, another one code again
  *
  * Mutations:
  * Mutation REVIVE_BLIND: the replicas are mapped without a look at clean
@@ -71,6 +74,7 @@
  * Mutation UNLIST_UNLOCKED: a replica is taken off the list without the lock
  * Mutation NO_DROP_FLUSH, TEXT_MUTEX: a replica is freed without a flush of the TLB
  * Mutation NO_KICK: a change of the leaf does not ask for a scan
+ * Mutation FILLER_MAPPED, FILLER: what is filler when it is to be copied stays clean
  * Mutation RO_UNORDERED: a page becomes read-only before stores to it are seen
  */
 #define CPUS		4
@@ -86,7 +90,13 @@
 #define DRAIN_ALL	DRAIN(PTE) DRAIN(CELL) DRAIN(DEAD)
 
 #define ROUNDS		2	/* of the owner */
+#ifdef FILLER
+#define POKES		2
+#define filler		(poked == 1)
+#else
 #define POKES		1
+#define filler		false
+#endif
 
 #define JUNK		9	/* in a replica that has not been filled */
 
@@ -118,6 +128,7 @@ mtype leaf = MASTER, tlb = MASTER;
 #endif
 
 #define fixed(me)	(!load(me, PTE))
+#define wanted(me)	(fixed(me) && !filler)
 #define equal(me)	(copy[0] == load(me, CELL) && copy[1] == poked)
 
 #define flush(me)	d_step { drained(me) -> tlb = leaf }
@@ -204,6 +215,9 @@ proctype poker()
 		:: else
 		fi;
 		poking = false;
+#ifdef FILLER
+		dirty = true;
+#endif
 		poke_unlock()
 	:: break
 	od;
@@ -251,13 +265,13 @@ inline list()
 inline prepare()
 {
 	if
-	:: fixed(SCAN) && !listed ->
+	:: wanted(SCAN) && !listed ->
 #ifdef LIST_LATE
 		skip
 #else
 		list()
 #endif
-	:: fixed(SCAN) && listed && late && !load(SCAN, DEAD) ->
+	:: wanted(SCAN) && listed && late && !load(SCAN, DEAD) ->
 		late = false;
 		retire()
 	:: else
@@ -317,13 +331,13 @@ inline update()
 {
 	lock(text_mutex);
 	if
-	:: fixed(SCAN) && load(SCAN, DEAD) ->
+	:: wanted(SCAN) && load(SCAN, DEAD) ->
 #ifdef TAKE_LATE
 		clean = true
 #else
 		take()
 #endif
-	:: !fixed(SCAN) && listed -> drop()
+	:: !wanted(SCAN) && listed -> drop()
 	:: else
 	fi;
 	unlock(SCAN, text_mutex);
@@ -332,8 +346,12 @@ inline update()
 	:: taken ->
 		lock(text_mutex);
 		if
-		:: fixed(SCAN) -> copy_page()
+		:: wanted(SCAN) -> copy_page()
+#ifdef FILLER_MAPPED
 		:: else
+#else
+		:: else -> retire()
+#endif
 		fi;
 #ifdef LIST_LATE
 		listed = true;
@@ -373,7 +391,7 @@ proctype scan()
 		fi
 	:: done == CPUS - 1 && !dirty -> break
 	od;
-	assert(leaf == COPY && listed && equal(SCAN));
+	assert(filler -> leaf == MASTER : (leaf == COPY && listed && equal(SCAN)));
 	done++
 }
 
