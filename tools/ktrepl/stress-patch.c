@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/btf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -440,15 +441,19 @@ static struct activity ftrace = {
 #define BPF_JIT		"/proc/sys/net/core/bpf_jit_enable"
 
 /* A program that returns a number; a file descriptor or -errno. */
-static int bpf_load(enum bpf_prog_type type, unsigned int number)
+static int bpf_load_number(const struct bpf_target *target, unsigned int number)
 {
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = number },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 
-	return bpf_prog_load(type, insns, ARRAY_SIZE(insns));
+	return bpf_prog_load_for(target, insns, ARRAY_SIZE(insns));
 }
+
+static const struct bpf_target bpf_targets[] = {
+	{ .type = BPF_PROG_TYPE_XDP }, { .type = BPF_PROG_TYPE_SOCKET_FILTER },
+};
 
 static const char *bpf_obstacle(void)
 {
@@ -459,7 +464,7 @@ static const char *bpf_obstacle(void)
 	free(jit);
 	if (off)
 		return "no " BPF_JIT ", or 0 (CONFIG_BPF_JIT)";
-	fd = bpf_load(BPF_PROG_TYPE_XDP, 0);
+	fd = bpf_load_number(&bpf_targets[0], 0);
 	if (fd < 0)
 		return xasprintf("no BPF program can be loaded: %s", strerror(-fd));
 	close(fd);
@@ -491,8 +496,8 @@ static void bpf_run(struct activity *a)
 
 	while (stress_going(a)) {
 		number = rng_below(&a->rng, 1 << 30);
-		fd = bpf_load(rng_below(&a->rng, 2) ? BPF_PROG_TYPE_XDP :
-			      BPF_PROG_TYPE_SOCKET_FILTER, number);
+		fd = bpf_load_number(&bpf_targets[rng_below(&a->rng, ARRAY_SIZE(bpf_targets))],
+				     number);
 		if (fd < 0) {
 			fail("bpf: cannot be loaded: %s", strerror(-fd));
 			return;
@@ -513,6 +518,121 @@ static struct activity bpf = {
 	.by_default = true,
 };
 
+/* === btf: programs that follow functions, or are the kernel's operations = */
+
+/* What the kernel has for tests of its own: nobody else runs it. */
+enum { BTF_ENTRY, BTF_EXIT, BTF_OPERATION, BTF_TARGETS };
+
+static struct bpf_target btf_targets[BTF_TARGETS] = {
+	[BTF_ENTRY] = { .type = BPF_PROG_TYPE_TRACING, .attach = BPF_TRACE_FENTRY },
+	[BTF_EXIT] = { .type = BPF_PROG_TYPE_TRACING, .attach = BPF_TRACE_FEXIT },
+	[BTF_OPERATION] = { .type = BPF_PROG_TYPE_STRUCT_OPS },
+};
+
+/* What counts its runs. */
+static int btf_load_counting(const struct bpf_target *target, int number)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = BPF_REG_1,
+		  .src_reg = BPF_PSEUDO_MAP_VALUE, .imm = number },
+		{ },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = 1 },
+		{ .code = BPF_STX | BPF_ATOMIC | BPF_DW, .dst_reg = BPF_REG_1,
+		  .src_reg = BPF_REG_2, .imm = BPF_ADD },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+
+	return bpf_prog_load_for(target, insns, ARRAY_SIZE(insns));
+}
+
+static const char *btf_obstacle(void)
+{
+	const char *why = bpf_obstacle();
+	uint32_t function, operations;
+
+	if (why)
+		return why;
+	function = bpf_btf_find("bpf_fentry_test1", BTF_KIND_FUNC);
+	operations = bpf_btf_find("bpf_dummy_ops", BTF_KIND_STRUCT);
+	if (!function || !operations)
+		return "no types of the kernel (CONFIG_DEBUG_INFO_BTF)";
+	btf_targets[BTF_ENTRY].btf_id = function;
+	btf_targets[BTF_EXIT].btf_id = function;
+	btf_targets[BTF_OPERATION].btf_id = operations;
+	return NULL;
+}
+
+/* Every run of the function, one on each CPU, is followed once. */
+static void btf_follow(struct activity *a, const struct bpf_target *target)
+{
+	int number = bpf_number_create(), fd = btf_load_counting(target, number);
+	int link = bpf_prog_attach(fd), cpu, err;
+	uint64_t runs = 0, seen;
+	unsigned int value;
+	size_t i = 0;
+
+	if (link < 0)
+		fail("btf: cannot be attached: %s", strerror(-link));
+	while (link >= 0 && (cpu = stress_next_cpu(a, &i)) >= 0) {
+		err = bpf_prog_run_for(fd, &value) ?: bpf_number_read(number, &seen);
+		runs++;
+		if (err)
+			fail("btf: cpu %d: %s", cpu, strerror(-err));
+		else if (seen != runs)
+			fail("btf: cpu %d: %llu runs of %llu followed", cpu,
+			     (unsigned long long)seen, (unsigned long long)runs);
+		stress_count(a, 1);
+	}
+	close(link);
+	close(fd);
+	close(number);
+}
+
+/* The operation that each CPU calls returns the number that it is to return. */
+static void btf_operate(struct activity *a, const struct bpf_target *target)
+{
+	unsigned int number = rng_below(&a->rng, 1 << 30), value;
+	int fd = bpf_load_number(target, number), cpu, err;
+	size_t i = 0;
+
+	if (fd < 0)
+		fail("btf: cannot be loaded: %s", strerror(-fd));
+	while (fd >= 0 && (cpu = stress_next_cpu(a, &i)) >= 0) {
+		err = bpf_prog_run_for(fd, &value);
+		if (err)
+			fail("btf: cpu %d: %s", cpu, strerror(-err));
+		else if (value != number)
+			fail("btf: cpu %d returns %u, not %u", cpu, value, number);
+		stress_count(a, 2);
+	}
+	close(fd);
+}
+
+static void btf_run(struct activity *a)
+{
+	unsigned int what;
+
+	while (stress_going(a)) {
+		what = rng_below(&a->rng, BTF_TARGETS);
+		if (what == BTF_OPERATION)
+			btf_operate(a, &btf_targets[what]);
+		else
+			btf_follow(a, &btf_targets[what]);
+		stress_count(a, 0);
+		sleep_ms(rng_below(&a->rng, 400));
+	}
+}
+
+static struct activity btf = {
+	.name = "btf",
+	.help = "follow a function by BPF programs, and have operations of them",
+	.counter = { "BPF programs", "functions followed", "operations" },
+	.obstacle = btf_obstacle,
+	.run = btf_run,
+	.by_default = true,
+};
+
 struct activity *const patch_activities[] = {
-	&keys, &preempt, &trace_events, &kprobes, &ftrace, &bpf, NULL
+	&keys, &preempt, &trace_events, &kprobes, &ftrace, &bpf, &btf, NULL
 };
