@@ -21,6 +21,7 @@
 #include <linux/unaligned.h>
 
 #include <kunit/static_stub.h>
+#include <kunit/test-bug.h>
 
 #include "common.h"
 #include "ktrepl-marker.h"
@@ -454,8 +455,8 @@ static bool ktrepl_execmem_open(struct ktrepl_window *w)
 	u32 word = KTREPL_EXECMEM_FILLER;
 
 	ktrepl_execmem_write(ktrepl_execmem_freed, &word, sizeof(word));
-	w->alias = vmap(w->pages, w->nr, VM_MAP, PAGE_KERNEL);
-	return w->alias;
+	kunit_deactivate_static_stub(kunit_get_current_test(), ktrepl_window_open);
+	return ktrepl_window_open(w);
 }
 
 /* A program goes while its page is being copied: replicas are as the primary. */
@@ -475,7 +476,6 @@ static void ktrepl_execmem_freed_early(struct kunit *test)
 	ktrepl_execmem_write(ktrepl_execmem_freed, &word, sizeof(word));
 	kunit_activate_static_stub(test, ktrepl_window_open, ktrepl_execmem_open);
 	ktrepl_execmem_scan(false);
-	kunit_deactivate_static_stub(test, ktrepl_window_open);
 	for_each_online_node(nid) {
 		word = 0;
 		KUNIT_EXPECT_EQ(test, ktrepl_read(nid, &word, mem + 64, sizeof(word)), 0);
