@@ -80,10 +80,11 @@ class Kselftest(unittest.TestCase):
         (self.dir / "log").write_text(text)
         return kselftest.read(self.dir / "log")
 
-    def judge(self, off, on, least=0, differs=()):
+    def judge(self, off, on, least=(), differs=()):
         """The exit code, and what is printed."""
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            code = kselftest.judge({"off": self.read(off), "on": self.read(on)}, least, differs)
+            code = kselftest.judge({"off": self.read(off), "on": self.read(on)},
+                                   dict(least), differs)
         return code, out.getvalue()
 
     def test_counts(self):
@@ -137,9 +138,18 @@ class Kselftest(unittest.TestCase):
         self.assertEqual(self.judge(LOG, garbled, differs=["x86: *"])[0], 1)
 
     def test_least(self):
-        """Fewer passes than expected."""
-        self.assertEqual(self.judge(LOG, LOG, least=9)[0], 0)
-        self.assertEqual(self.judge(LOG, LOG, least=10)[0], 1)
+        """Fewer passes of a suite than expected, or none of one that is not there."""
+        self.assertEqual(self.judge(LOG, LOG, least={"startup": 3, "mm": 2})[0], 0)
+        for least in {"startup": 3, "mm": 3}, {"rseq": 1}:
+            code, out = self.judge(LOG, LOG, least=least)
+            self.assertEqual(code, 1)
+            self.assertIn("differences from off: 0", out)
+
+    def test_asked_for(self):
+        """Of the suites that do not run nothing is expected."""
+        least = {"mm": 2, "x86": 1}
+        self.assertEqual(kselftest.asked_for(least, ""), least)
+        self.assertEqual(kselftest.asked_for(least, "ftrace=nop ktrepl_suites=x86,lib"), {"x86": 1})
 
     def test_incomplete(self):
         """A boot that has not come to the end is no result."""
@@ -149,11 +159,12 @@ class Kselftest(unittest.TestCase):
     def test_expectation(self):
         """The file of what is expected, and a line that is not known."""
         path = self.dir / "expected"
-        path.write_text("# reason\npassed 12\ndiffers mm: mremap_test: *  # why\n")
-        self.assertEqual(kselftest.expectation(path), (12, ["mm: mremap_test: *"]))
-        path.write_text("passes 12\n")
-        with self.assertRaisesRegex(SystemExit, "passes 12"):
-            kselftest.expectation(path)
+        path.write_text("# reason\npassed mm 12\npassed x86 3\ndiffers mm: mremap_test: *  # why\n")
+        self.assertEqual(kselftest.expectation(path), ({"mm": 12, "x86": 3}, ["mm: mremap_test: *"]))
+        for line in "passes mm 12", "passed 12":
+            path.write_text(f"{line}\n")
+            with self.assertRaisesRegex(SystemExit, line):
+                kselftest.expectation(path)
 
     def test_mode(self):
         """A log of another mode, or none, is refused."""
