@@ -50,8 +50,9 @@ class X86Pages:
         return gdb.Value(int(pointer) - moved).cast(pointer.type)
 
     def sym_to_pfn(self, addr):
+        """phys_base is unsigned, and less than 0 if the image lies low in memory."""
         phys = addr - self.START_KERNEL_MAP + int(gdb.parse_and_eval("phys_base"))
-        return phys >> PAGE_SHIFT
+        return (phys & (2 ** 64 - 1)) >> PAGE_SHIFT
 
 
 class Arm64Pages(mm.aarch64_page_ops):
