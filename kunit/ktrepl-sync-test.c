@@ -20,6 +20,7 @@
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/set_memory.h>
+#include <linux/timekeeping.h>
 #include <linux/vmalloc.h>
 
 #include "common.h"
@@ -115,13 +116,16 @@ static int ktrepl_sync_thread(void *data)
 
 /*
  * A second with interrupts disabled, in which clocks may need the tick.
- * Emulated CPUs take turns, of 100 ms.
+ * Emulated CPUs take turns, of 100 ms.  One that waits gives its turn away: each
+ * microsecond takes 100 ms while another one is busy, so a clock has a say, too.
  */
 static bool ktrepl_sync_done(struct ktrepl_sync_task *task)
 {
+	u64 end = ktime_get_mono_fast_ns() + 10ULL * NSEC_PER_SEC;
 	int i;
 
-	for (i = 0; i < 1000000 && !READ_ONCE(task->done); i++)
+	for (i = 0; i < 1000000 && !READ_ONCE(task->done) &&
+	     ktime_get_mono_fast_ns() < end; i++)
 		udelay(1);
 	return READ_ONCE(task->done);
 }
