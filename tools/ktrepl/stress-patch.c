@@ -471,40 +471,45 @@ static const char *bpf_obstacle(void)
 	return NULL;
 }
 
-/* Every CPU gets the number that this program returns, and no other has. */
-static void bpf_all_cpus(struct activity *a, int fd, unsigned int number)
+/* Every CPU gets the number that a program returns, and no other has; @what: counts runs. */
+static void bpf_all_cpus(struct activity *a, const struct bpf_target *target,
+			 unsigned int number, int (*run)(int fd, unsigned int *value), int what)
 {
+	int fd = bpf_load_number(target, number), cpu, err;
 	unsigned int value;
 	size_t i = 0;
-	int cpu, err;
 
-	while ((cpu = stress_next_cpu(a, &i)) >= 0) {
-		err = bpf_prog_run(fd, 2, &value);
-		if (err)
-			fail("bpf: cpu %d: %s", cpu, strerror(-err));
-		else if (value != number)
-			fail("bpf: cpu %d returns %u, not %u", cpu, value, number);
-		stress_count(a, 1);
+	if (fd < 0) {
+		fail("%s: cannot be loaded: %s", a->name, strerror(-fd));
+		return;
 	}
+	stress_count(a, 0);
+	while ((cpu = stress_next_cpu(a, &i)) >= 0) {
+		err = run(fd, &value);
+		if (err)
+			fail("%s: cpu %d: %s", a->name, cpu, strerror(-err));
+		else if (value != number)
+			fail("%s: cpu %d returns %u, not %u", a->name, cpu, value, number);
+		stress_count(a, what);
+	}
+	close(fd);
 }
 
 /* XDP's, if run more than once, are called by way of a dispatcher, which is patched. */
+static int bpf_run_twice(int fd, unsigned int *value)
+{
+	return bpf_prog_run(fd, 2, value);
+}
+
 static void bpf_run(struct activity *a)
 {
+	const struct bpf_target *target;
 	unsigned int number;
-	int fd;
 
 	while (stress_going(a)) {
 		number = rng_below(&a->rng, 1 << 30);
-		fd = bpf_load_number(&bpf_targets[rng_below(&a->rng, ARRAY_SIZE(bpf_targets))],
-				     number);
-		if (fd < 0) {
-			fail("bpf: cannot be loaded: %s", strerror(-fd));
-			return;
-		}
-		stress_count(a, 0);
-		bpf_all_cpus(a, fd, number);
-		close(fd);
+		target = &bpf_targets[rng_below(&a->rng, ARRAY_SIZE(bpf_targets))];
+		bpf_all_cpus(a, target, number, bpf_run_twice, 1);
 		sleep_ms(rng_below(&a->rng, 400));
 	}
 }
@@ -574,6 +579,8 @@ static void btf_follow(struct activity *a, const struct bpf_target *target)
 
 	if (link < 0)
 		fail("btf: cannot be attached: %s", strerror(-link));
+	else
+		stress_count(a, 0);
 	while (link >= 0 && (cpu = stress_next_cpu(a, &i)) >= 0) {
 		err = bpf_prog_run_for(fd, &value) ?: bpf_number_read(number, &seen);
 		runs++;
@@ -589,26 +596,6 @@ static void btf_follow(struct activity *a, const struct bpf_target *target)
 	close(number);
 }
 
-/* The operation that each CPU calls returns the number that it is to return. */
-static void btf_operate(struct activity *a, const struct bpf_target *target)
-{
-	unsigned int number = rng_below(&a->rng, 1 << 30), value;
-	int fd = bpf_load_number(target, number), cpu, err;
-	size_t i = 0;
-
-	if (fd < 0)
-		fail("btf: cannot be loaded: %s", strerror(-fd));
-	while (fd >= 0 && (cpu = stress_next_cpu(a, &i)) >= 0) {
-		err = bpf_prog_run_for(fd, &value);
-		if (err)
-			fail("btf: cpu %d: %s", cpu, strerror(-err));
-		else if (value != number)
-			fail("btf: cpu %d returns %u, not %u", cpu, value, number);
-		stress_count(a, 2);
-	}
-	close(fd);
-}
-
 static void btf_run(struct activity *a)
 {
 	unsigned int what;
@@ -616,10 +603,10 @@ static void btf_run(struct activity *a)
 	while (stress_going(a)) {
 		what = rng_below(&a->rng, BTF_TARGETS);
 		if (what == BTF_OPERATION)
-			btf_operate(a, &btf_targets[what]);
+			bpf_all_cpus(a, &btf_targets[what], rng_below(&a->rng, 1 << 30),
+				     bpf_prog_run_for, 2);
 		else
 			btf_follow(a, &btf_targets[what]);
-		stress_count(a, 0);
 		sleep_ms(rng_below(&a->rng, 400));
 	}
 }
