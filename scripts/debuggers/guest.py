@@ -60,6 +60,24 @@ def change(server, arch, at, to=""):
         raise GuestError(f"gdb: {done.stdout}")
 
 
+def boot_and_change(what, arch, out, offset=0, **settings):
+    """Boot a guest to do what scripts/guest has; where it waits for gdb, change memory so
+    far behind the address that it says.  Return what it says, and scripts/run's exit code."""
+    server, lines = out / "gdb", []
+    settings["QEMU_EXTRA"] = (f"-gdb unix:{server},server=on,wait=off"
+                              f" {settings.get('QEMU_EXTRA', '')}")
+    with subprocess.Popen([SCRIPTS / "run", what], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, text=True, errors="replace",
+                          env={**os.environ, "OUT": str(out), **settings}) as guest:
+        for line in guest.stdout:
+            lines.append(line.rstrip())
+            print(lines[-1], flush=True)
+            if match := re.search(f"^{what}: waiting for gdb at ([0-9a-f]{{16}}) ?([0-9a-f]*)$",
+                                  lines[-1]):
+                change(server, arch, int(match[1], 16) + offset, match[2])
+    return "\n".join(lines), guest.returncode
+
+
 class Guest:
     """A booted machine: QEMU's gdbstub listens at out/gdb, and out/serial is a serial
     line of the guest, of a card that QEMU calls card and the kernel port."""
