@@ -72,4 +72,30 @@ static inline void insn_read(const struct qemu_plugin_insn *insn, uint8_t to[INS
 }
 #endif
 
+#define PHASES		64
+#define PHASE_FLUSH	63	/* not a phase: the caches of this CPU are empty */
+
+/* The phase that an instruction begins, or -1; see tools/ktrepl/phase.h. */
+static inline int phase_of(const struct qemu_plugin_insn *insn, bool arm64)
+{
+	uint8_t b[INSN_MAX] = { };
+	size_t size = qemu_plugin_insn_size(insn);
+	uint32_t word;
+
+	if (size != (arm64 ? 4 : 7))
+		return -1;
+	insn_read(insn, b);
+	if (!arm64) {
+		/* nopl 0x6b7400NN(%rax) */
+		return b[0] == 0x0f && b[1] == 0x1f && b[2] == 0x80 && b[4] == 0 &&
+		       b[5] == 0x74 && b[6] == 0x6b && b[3] < PHASES ? b[3] : -1;
+	}
+	/* movz xzr, #0x6bNN, lsl #48 */
+	word = b[0] | b[1] << 8 | b[2] << 16 | (uint32_t)b[3] << 24;
+	if ((word & 0xffe0001f) != 0xd2e0001f || (word >> 13 & 0xff) != 0x6b)
+		return -1;
+	word = word >> 5 & 0xff;
+	return word < PHASES ? (int)word : -1;
+}
+
 #endif

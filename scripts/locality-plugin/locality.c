@@ -29,8 +29,6 @@
 #define KERNEL		(UINT64_C(1) << 63)
 #define MAX_CPUS	64
 #define MAX_NODES	16
-#define PHASES		64
-#define FLUSH		63	/* a phase that empties the caches of its CPU */
 #define LINE_SHIFT	6
 #define UNKNOWN		(-1)
 
@@ -362,7 +360,7 @@ static void on_phase(unsigned int cpu, void *data)
 {
 	uintptr_t next = (uintptr_t)data;
 
-	if (next != FLUSH) {
+	if (next != PHASE_FLUSH) {
 		phase = next;
 		object_read();
 		return;
@@ -373,29 +371,6 @@ static void on_phase(unsigned int cpu, void *data)
 	cache_flush(&l1d[cpu]);
 	cache_flush(&l2[cpu]);
 	cache_flush(&llc[llc_shared ? 0 : nodes[cpu]]);
-}
-
-/* The phase that an instruction begins, or -1; see tools/ktrepl/phase.h. */
-static int phase_of(const struct qemu_plugin_insn *insn)
-{
-	uint8_t b[INSN_MAX] = { };
-	size_t size = qemu_plugin_insn_size(insn);
-	uint32_t word;
-
-	if (size != (arm64 ? 4 : 7))
-		return -1;
-	insn_read(insn, b);
-	if (!arm64) {
-		/* nopl 0x6b7400NN(%rax) */
-		return b[0] == 0x0f && b[1] == 0x1f && b[2] == 0x80 && b[4] == 0 &&
-		       b[5] == 0x74 && b[6] == 0x6b && b[3] < PHASES ? b[3] : -1;
-	}
-	/* movz xzr, #0x6bNN, lsl #48 */
-	word = b[0] | b[1] << 8 | b[2] << 16 | (uint32_t)b[3] << 24;
-	if ((word & 0xffe0001f) != 0xd2e0001f || (word >> 13 & 0xff) != 0x6b)
-		return -1;
-	word = word >> 5 & 0xff;
-	return word < PHASES ? (int)word : -1;
 }
 
 /* === Translation ========================================================= */
@@ -431,7 +406,7 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 		insn = qemu_plugin_tb_get_insn(tb, i);
 		add_insn(b, insn);
 		qemu_plugin_register_vcpu_mem_cb(insn, on_access, 0, QEMU_PLUGIN_MEM_RW, NULL);
-		next = qemu_plugin_insn_vaddr(insn) < KERNEL ? phase_of(insn) : -1;
+		next = qemu_plugin_insn_vaddr(insn) < KERNEL ? phase_of(insn, arm64) : -1;
 		if (next >= 0)
 			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_phase, 0,
 							       (void *)(uintptr_t)next);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * profile - how many instructions all CPUs execute in each translated block, by the
- * block's address: a plugin for QEMU's TCG.
+ * block's address: a plugin for QEMU's TCG.  It counts while a phase lasts, see
+ * tools/ktrepl/phase.h: ktrepl-bench's calls, but not those that warm up.
  *
  * Only with -icount, when CPUs take turns: the counters are plain ones.
  */
@@ -21,19 +22,32 @@ struct block {
 
 static struct block *buckets[BUCKETS];
 static FILE *out;
+static bool arm64, counting;
 
 static void on_block(unsigned int cpu, void *data)
 {
 	struct block *b = data;
 
 	(void)cpu;
-	b->runs++;
+	b->runs += counting;
+}
+
+static void on_phase(unsigned int cpu, void *data)
+{
+	uintptr_t phase = (uintptr_t)data;
+
+	(void)cpu;
+	if (phase != PHASE_FLUSH)
+		counting = phase;
 }
 
 static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 {
 	uint64_t addr = qemu_plugin_tb_vaddr(tb), n = qemu_plugin_tb_n_insns(tb);
 	struct block **bucket = &buckets[(addr >> 2) % BUCKETS], *b;
+	struct qemu_plugin_insn *insn;
+	int phase;
+	size_t i;
 
 	(void)id;
 	for (b = *bucket; b && (b->addr != addr || b->n != n); b = b->next)
@@ -48,6 +62,13 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 		*bucket = b;
 	}
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, 0, b);
+	for (i = 0; i < n; i++) {
+		insn = qemu_plugin_tb_get_insn(tb, i);
+		phase = phase_of(insn, arm64);
+		if (phase >= 0)
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_phase, 0,
+							       (void *)(uintptr_t)phase);
+	}
 }
 
 static void at_exit(uint64_t id, void *data)
@@ -63,9 +84,9 @@ static void at_exit(uint64_t id, void *data)
 }
 
 EXPORTED
-int qemu_plugin_install(uint64_t id, const void *info, int argc, char **argv)
+int qemu_plugin_install(uint64_t id, const qemu_info_t *info, int argc, char **argv)
 {
-	(void)info;
+	arm64 = !strcmp(info->target_name, "aarch64");
 	if (argc != 1 || strncmp(argv[0], "out=", 4) || !(out = fopen(argv[0] + 4, "w"))) {
 		fprintf(stderr, "profile: expected out=FILE\n");
 		return 1;
