@@ -206,7 +206,8 @@ static void ktrepl_execmem_alloc_replicas(struct ktrepl_region *region,
 /*
  * Lists memory for replicas; pokes write it from now on, and its contents are
  * copied later.  A page that other nodes have replicas of already starts again
- * on all of them.
+ * on all of them.  If it has become writable, or filler, it is dropped when its
+ * copying begins.
  *
  * Patchers wait for ktrepl_execmem_mutex meanwhile.  Tables of a live node come
  * from GFP_NOWAIT, without reclaim; CPUs are flushed only after a new table,
@@ -218,15 +219,14 @@ static bool ktrepl_execmem_list(struct ktrepl_region *region, unsigned long inde
 				const unsigned long *nodes)
 {
 	unsigned long addr = ktrepl_region_addr(region, index);
-	struct page *replica, *primary;
+	struct page *replica;
 	bool done = true;
 	int nid;
 
 	ktrepl_execmem_lock();
-	primary = ktrepl_execmem_primary(region, index);
 	for_each_set_bit(nid, nodes, KTREPL_MAX_NODES) {
 		replica = ktrepl_execmem_new[nid];
-		if (!replica || !primary ||
+		if (!replica || region->dying ||
 		    !ktrepl_node_cover(ktrepl_nodes[nid], addr))
 			continue;
 		if (!test_bit(index, region->stale))
@@ -329,21 +329,25 @@ static bool ktrepl_execmem_copying(const struct ktrepl_region *region, unsigned 
 	return test_bit(index, region->stale) && test_bit(index, region->stable);
 }
 
-static void ktrepl_execmem_fill_page(const struct ktrepl_window *w, unsigned int i)
+/* Fills the replicas of a page, which adjoin.  Return: the first of the next page. */
+static unsigned int ktrepl_execmem_fill_page(const struct ktrepl_window *w, unsigned int i)
 {
 	struct ktrepl_region *region = w->regions[i];
+	unsigned long index = w->index[i];
 	struct page *primary;
 
 	mutex_lock(&text_mutex);
 	ktrepl_execmem_lock();
-	primary = ktrepl_execmem_primary(region, w->index[i]);
-	if (primary)
-		ktrepl_window_fill(w, i, primary);
-	else if (!region->dying)
+	primary = ktrepl_execmem_primary(region, index);
+	if (!primary && !region->dying)
 		/* Writable, or filler, since the copying began: not to be mapped. */
-		ktrepl_page_map_primary(region, w->index[i]);
+		ktrepl_page_map_primary(region, index);
+	for (; i < w->nr && w->regions[i] == region && w->index[i] == index; i++)
+		if (primary)
+			ktrepl_window_fill(w, i, primary);
 	ktrepl_execmem_unlock();
 	mutex_unlock(&text_mutex);
+	return i;
 }
 
 static bool ktrepl_execmem_fill(void)
@@ -352,8 +356,8 @@ static bool ktrepl_execmem_fill(void)
 	bool open = ktrepl_window_open(w);
 	unsigned int i;
 
-	for (i = 0; open && i < w->nr; i++) {
-		ktrepl_execmem_fill_page(w, i);
+	for (i = 0; open && i < w->nr;) {
+		i = ktrepl_execmem_fill_page(w, i);
 		cond_resched();
 	}
 	if (open)
@@ -375,10 +379,12 @@ static bool ktrepl_execmem_copy(struct ktrepl_region *region)
 	bool done = true;
 	int nid;
 
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		for (i = 0; region->replica[nid] && i < nr; i++) {
+	for (i = 0; i < nr; i++) {
+		if (!ktrepl_execmem_copying(region, i))
+			continue;
+		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
 			replica = ktrepl_region_replica(region, nid, i);
-			if (!replica || !ktrepl_execmem_copying(region, i))
+			if (!replica)
 				continue;
 			ktrepl_window_add(&ktrepl_window, replica, region, nid, i);
 			if (ktrepl_window.nr == KTREPL_WINDOW_PAGES)
