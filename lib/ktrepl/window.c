@@ -70,9 +70,10 @@ bool ktrepl_window_open(struct ktrepl_window *w)
  * @i:	    which of its pages
  * @primary: the page to copy
  *
- * Through the linear map, as read-only data holds KASAN redzones.  Piece by
- * piece: no poke comes between the reading of a piece and the end of its write.
- * A poke between two pieces writes both pages.
+ * Through the linear map, as read-only data holds KASAN redzones.  At once where
+ * text_mutex keeps all pokes out, else piece by piece: no poke comes between the
+ * reading of a piece and the end of its write.  A poke between two pieces writes
+ * both pages.
  *
  * Context: Process context, text_mutex held; disables interrupts for a piece
  * where arch_ktrepl_lock() does.
@@ -82,14 +83,14 @@ void ktrepl_window_fill(const struct ktrepl_window *w, unsigned int i,
 {
 	void *to = w->alias + ((unsigned long)i << PAGE_SHIFT);
 	const void *from = page_address(primary);
+	unsigned int off, piece = ktrepl_info->text_mutex ? PAGE_SIZE : KTREPL_PIECE;
 	unsigned long flags;
-	unsigned int off;
 
 	lockdep_assert_held(&text_mutex);
 
-	for (off = 0; off < PAGE_SIZE; off += KTREPL_PIECE) {
+	for (off = 0; off < PAGE_SIZE; off += piece) {
 		flags = arch_ktrepl_lock();
-		memcpy(to + off, from + off, KTREPL_PIECE);
+		memcpy(to + off, from + off, piece);
 		arch_ktrepl_unlock(flags);
 	}
 	ktrepl_node_count(ktrepl_nodes[w->nids[i]], KTREPL_STAT_COPY);
