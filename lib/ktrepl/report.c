@@ -147,13 +147,26 @@ static int modules_show(struct seq_file *m, void *unused)
 {
 	int err;
 
-	ktrepl_execmem_flush();
 	mutex_lock(&ktrepl_mutex);
 	err = ktrepl_execmem_show(m);
 	mutex_unlock(&ktrepl_mutex);
 	return err;
 }
-DEFINE_SHOW_ATTRIBUTE(modules);
+
+/* Who only waits need not read. */
+static int modules_open(struct inode *inode, struct file *file)
+{
+	ktrepl_execmem_flush();
+	return single_open(file, modules_show, NULL);
+}
+
+static const struct file_operations modules_fops = {
+	.owner	 = THIS_MODULE,
+	.open	 = modules_open,
+	.read	 = seq_read,
+	.llseek	 = seq_lseek,
+	.release = single_release,
+};
 #endif
 
 static int locality_show(struct seq_file *m, void *unused)

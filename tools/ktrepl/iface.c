@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,10 +119,11 @@ static char *iface_path(const char *file)
 
 int ktr_wait_replicas(void)
 {
-	char *path = iface_path("modules"), *text = read_text(path, NULL);
-	int err = text ? 0 : -errno;
+	char *path = iface_path("modules");
+	int fd = open(path, O_RDONLY), err = fd < 0 ? -errno : 0;
 
-	free(text);
+	if (!err)
+		close(fd);
 	free(path);
 	return err;
 }
