@@ -20,7 +20,7 @@ kselftest: suite startup at 1.00
 Running tests on trace events:
 Testing event sched_switch: OK
 Testing tracer function: PASSED
-Testing dynamic ftrace ops #1: (1 0 1 0 0) (1 1 2 0 0) PASSED
+Testing dynamic ftrace ops #1: PASSED
 kselftest: end at 3.50
 kselftest: suite kunit at 4.00
 # list-test
@@ -117,6 +117,8 @@ class Kselftest(unittest.TestCase):
                              ("ok 3 selftests: mm: silent # SKIP", "ok 3 selftests: mm: silent"),
                              ("# [OK]\tall registers okay", "# [FAIL]\tall registers okay"),
                              ("Testing tracer function: PASSED", "Testing tracer function: FAILED!"),
+                             ("kselftest: end at 8.00",
+                              "[FAIL] replicas are equal\nkselftest: end at 8.00"),
                              ("[FAIL] WARNING:", "[FAIL] BUG:")):
             with self.subTest(becomes):
                 garbled = LOG.replace(was, becomes)
