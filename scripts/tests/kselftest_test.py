@@ -18,7 +18,7 @@ LOG = """\
 kselftest: on
 kselftest: suite startup at 1.00
 Running tests on trace events:
-Testing event sched_switch: OK
+Testing event writeback_fail: OK
 Testing tracer function: PASSED
 Testing dynamic ftrace ops #1: PASSED
 kselftest: end at 3.50
