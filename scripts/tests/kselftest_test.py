@@ -55,6 +55,8 @@ not ok 2 selftests: mm: crashes # exit=139
 # selftests: mm: silent
 # just words: ok 1 or not
 ok 3 selftests: mm: silent # SKIP
+# selftests: mm: asserts
+# errno at assert: 2not ok 4 selftests: mm: asserts # exit=163
 kselftest: end at 8.00
 kselftest: suite x86 at 8.00
 # selftests: x86: sigreturn_64
@@ -92,11 +94,12 @@ class Kselftest(unittest.TestCase):
         suites = self.read(LOG.replace("\n", "\r\n"))
         counts = {name: [suite.count(status) for status in ("pass", "fail", "skip")]
                   for name, suite in suites.items()}
-        self.assertEqual(counts, {"startup": [3, 0, 0], "kunit": [3, 1, 1], "mm": [2, 1, 2],
+        self.assertEqual(counts, {"startup": [3, 0, 0], "kunit": [3, 1, 1], "mm": [2, 2, 2],
                                   "x86": [1, 1, 1], "kernel": [0, 1, 0]})
         self.assertEqual(suites["startup"].seconds, 2.5)
         self.assertIn(("list_test_sizes: 16 bytes", "fail"), suites["kunit"].results)
         self.assertIn(("crashes", "fail"), suites["mm"].results)
+        self.assertIn(("asserts", "fail"), suites["mm"].results)
         self.assertIn(("sigreturn_64: selector mismatch", "fail"), suites["x86"].results)
 
     def test_same(self):
