@@ -72,6 +72,7 @@ static inline void insn_read(const struct qemu_plugin_insn *insn, uint8_t to[INS
 }
 #endif
 
+#define KERNEL		(UINT64_C(1) << 63)
 #define PHASES		64
 #define PHASE_FLUSH	63	/* not a phase: the caches of this CPU are empty */
 
@@ -96,6 +97,16 @@ static inline int phase_of(const struct qemu_plugin_insn *insn, bool arm64)
 		return -1;
 	word = word >> 5 & 0xff;
 	return word < PHASES ? (int)word : -1;
+}
+
+/* Have a function called with the phase that an instruction of a program begins, if any. */
+static inline void watch_phase(struct qemu_plugin_insn *insn, bool arm64,
+			       void (*cb)(unsigned int cpu, void *data))
+{
+	int phase = qemu_plugin_insn_vaddr(insn) < KERNEL ? phase_of(insn, arm64) : -1;
+
+	if (phase >= 0)
+		qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, 0, (void *)(uintptr_t)phase);
 }
 
 #endif

@@ -26,7 +26,6 @@
 
 #include "../qemu-plugin.h"
 
-#define KERNEL		(UINT64_C(1) << 63)
 #define MAX_CPUS	64
 #define MAX_NODES	16
 #define LINE_SHIFT	6
@@ -397,7 +396,6 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 	size_t i, n = qemu_plugin_tb_n_insns(tb);
 	struct block *b = must_alloc(sizeof(*b) + n * sizeof(*b->part));
 	struct qemu_plugin_insn *insn;
-	int next;
 
 	(void)id;
 	if (!memory[0].end && !memory[1].end)
@@ -406,10 +404,7 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 		insn = qemu_plugin_tb_get_insn(tb, i);
 		add_insn(b, insn);
 		qemu_plugin_register_vcpu_mem_cb(insn, on_access, 0, QEMU_PLUGIN_MEM_RW, NULL);
-		next = qemu_plugin_insn_vaddr(insn) < KERNEL ? phase_of(insn, arm64) : -1;
-		if (next >= 0)
-			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_phase, 0,
-							       (void *)(uintptr_t)next);
+		watch_phase(insn, arm64, on_phase);
 	}
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, 0, b);
 }

@@ -45,8 +45,6 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 {
 	uint64_t addr = qemu_plugin_tb_vaddr(tb), n = qemu_plugin_tb_n_insns(tb);
 	struct block **bucket = &buckets[(addr >> 2) % BUCKETS], *b;
-	struct qemu_plugin_insn *insn;
-	int phase;
 	size_t i;
 
 	(void)id;
@@ -62,13 +60,8 @@ static void translated(uint64_t id, struct qemu_plugin_tb *tb)
 		*bucket = b;
 	}
 	qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, 0, b);
-	for (i = 0; i < n; i++) {
-		insn = qemu_plugin_tb_get_insn(tb, i);
-		phase = phase_of(insn, arm64);
-		if (phase >= 0)
-			qemu_plugin_register_vcpu_insn_exec_cb(insn, on_phase, 0,
-							       (void *)(uintptr_t)phase);
-	}
+	for (i = 0; i < n; i++)
+		watch_phase(qemu_plugin_tb_get_insn(tb, i), arm64, on_phase);
 }
 
 static void at_exit(uint64_t id, void *data)
