@@ -40,28 +40,41 @@ DEFINE_STATIC_KEY_FALSE(ktrepl_key);
  * two may have a replica on a node: the same bytes go to the other's primary
  * once more.
  */
-static void ktrepl_poke_fill(struct ktrepl_poke_iter *poke)
+static __always_inline void
+ktrepl_poke_name(struct ktrepl_poke_iter *poke, int nid, unsigned int nr,
+		 const bool cross)
 {
-	unsigned int nr = poke->nr, max = poke->len > KTREPL_PIECE ? 1 :
-					  CONFIG_KTREPL_POKE_BATCH;
-	const struct ktrepl_region *region = poke->region[0], *next = NULL;
-	struct page *first, *second;
-	int nid;
+	const unsigned int max = poke->len > KTREPL_PIECE ? 1 :
+				 CONFIG_KTREPL_POKE_BATCH;
+	const struct ktrepl_region *region = poke->region[0];
+	const struct ktrepl_region *next = cross ? poke->region[1] : NULL;
+	const unsigned long index = poke->index[0];
+	const int nodes = ktrepl_nr_nodes;
+	struct page *first, *second = NULL;
 
-	if (poke->span == 2)
-		next = poke->region[1];
-	for (nid = poke->nid; nid < ktrepl_nr_nodes && nr < max; nid++) {
-		first = region ? ktrepl_region_replica(region, nid, poke->index[0]) : NULL;
-		second = next ? ktrepl_region_replica(next, nid, poke->index[1]) : NULL;
+	for (; nid < nodes && nr < max; nid++) {
+		first = !cross || region ?
+			ktrepl_region_replica(region, nid, index) : NULL;
+		if (cross && next)
+			second = ktrepl_region_replica(next, nid, poke->index[1]);
 		if (!first && !second)
 			continue;
 		poke->pages[nr][0] = first ?: poke->primary[0];
-		poke->pages[nr][1] = second ?: poke->primary[1];
+		if (cross)
+			poke->pages[nr][1] = second ?: poke->primary[1];
 		poke->nids[nr++] = nid;
 		ktrepl_node_count(ktrepl_nodes[nid], KTREPL_STAT_POKE);
 	}
 	poke->nr = nr;
 	poke->nid = nid;
+}
+
+static noinline void ktrepl_poke_fill(struct ktrepl_poke_iter *poke)
+{
+	if (poke->span == 1)
+		ktrepl_poke_name(poke, poke->nid, poke->nr, false);
+	else
+		ktrepl_poke_name(poke, poke->nid, poke->nr, true);
 }
 
 NOKPROBE_SYMBOL(ktrepl_poke_fill);
@@ -78,6 +91,38 @@ static __always_inline struct ktrepl_region *ktrepl_poke_region(unsigned long pa
 	return ktrepl_region_find(page);
 }
 
+/* Is one of the pages replicated? */
+static __always_inline bool
+ktrepl_poke_resolve(struct ktrepl_poke_iter *poke, unsigned int i, unsigned long page)
+{
+	struct ktrepl_region *region;
+
+	poke->primary[i] = poke->pages[0][i];
+	if (!poke->primary[i])
+		return false;
+	region = ktrepl_poke_region(page);
+	if (!region)
+		return false;
+	poke->region[i] = region;
+	poke->index[i] = ktrepl_region_index(region, page);
+	/* What was filler may be worth a replica from now on. */
+	if (region->execmem && test_bit(poke->index[i], region->stale))
+		ktrepl_execmem_queue(region);
+	return true;
+}
+
+/* In two pages, of which one may have no replicas. */
+static noinline void ktrepl_poke_both(struct ktrepl_poke_iter *poke, unsigned long page)
+{
+	bool found = ktrepl_poke_resolve(poke, 0, page);
+
+	poke->span = 2;
+	if (ktrepl_poke_resolve(poke, 1, page + PAGE_SIZE) || found)
+		ktrepl_poke_name(poke, 0, 1, true);
+}
+
+NOKPROBE_SYMBOL(ktrepl_poke_both);
+
 /*
  * May run under kgdb with all other CPUs stopped: no locks, no allocation.  A
  * probe or breakpoint in what a poke runs through would be hit while it is
@@ -86,32 +131,18 @@ static __always_inline struct ktrepl_region *ktrepl_poke_region(unsigned long pa
 void __ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr,
 			 size_t len)
 {
-	unsigned int i;
-
 	poke->offset = offset_in_page(addr);
 	poke->len = len;
-	poke->span = poke->offset + len > PAGE_SIZE ? 2 : 1;
 	poke->nids[0] = NUMA_NO_NODE;
-	poke->nid = 0;
 	poke->synced = 0;
 	poke->again = false;
-	poke->primary[0] = poke->pages[0][0];
-	poke->primary[1] = poke->pages[0][1];
-	for (i = 0; i < poke->span; i++) {
-		unsigned long page = (addr & PAGE_MASK) + i * PAGE_SIZE;
-
-		if (poke->primary[i])
-			poke->region[i] = ktrepl_poke_region(page);
-		if (!poke->region[i])
-			continue;
-		poke->index[i] = ktrepl_region_index(poke->region[i], page);
-		/* What was filler may be worth a replica from now on. */
-		if (poke->region[i]->execmem && test_bit(poke->index[i],
-							 poke->region[i]->stale))
-			ktrepl_execmem_queue(poke->region[i]);
+	if (unlikely(offset_in_page(addr) + len > PAGE_SIZE)) {
+		ktrepl_poke_both(poke, addr & PAGE_MASK);
+		return;
 	}
-	if (poke->region[0] || poke->region[1])
-		ktrepl_poke_fill(poke);
+	poke->span = 1;
+	if (ktrepl_poke_resolve(poke, 0, addr & PAGE_MASK))
+		ktrepl_poke_name(poke, 0, 1, false);
 }
 
 NOKPROBE_SYMBOL(__ktrepl_poke_first);
@@ -151,11 +182,10 @@ static __always_inline bool ktrepl_poke_equal(const struct ktrepl_poke_iter *pok
 	unsigned int t;
 	u64 want;
 
-	if (poke->span != 1 || len > sizeof(want) ||
-	    off > PAGE_SIZE - sizeof(want))
+	if (len > sizeof(want) || off > PAGE_SIZE - sizeof(want))
 		return false;
 	want = get_unaligned_le64(page_address(poke->primary[0]) + off);
-	for (t = 0; t < poke->nr; t++)
+	for (t = poke->nids[0] == NUMA_NO_NODE; t < poke->nr; t++)
 		if ((get_unaligned_le64(page_address(poke->pages[t][0]) + off) ^
 		     want) << (64 - 8 * len))
 			return false;
@@ -239,14 +269,11 @@ static noinline void ktrepl_poke_trace(const struct ktrepl_poke_iter *poke)
 
 NOKPROBE_SYMBOL(ktrepl_poke_trace);
 
-bool __ktrepl_poke_next(struct ktrepl_poke_iter *poke)
+/* Some targets differ, or there are more. */
+static noinline bool ktrepl_poke_more(struct ktrepl_poke_iter *poke, bool equal)
 {
-	if (!poke->region[0] && !poke->region[1])
-		return false;
-	if (unlikely(ktrepl_info->sync_replicas && poke->synced != poke->nr))
-		ktrepl_broken("caches were not maintained for a replica");
 	poke->synced = 0;
-	if (likely(ktrepl_poke_equal(poke))) {
+	if (equal) {
 		poke->again = false;
 		poke->nr = 0;
 	} else {
@@ -257,6 +284,21 @@ bool __ktrepl_poke_next(struct ktrepl_poke_iter *poke)
 	if (!poke->nr && trace_ktrepl_poke_enabled())
 		ktrepl_poke_trace(poke);
 	return poke->nr;
+}
+
+NOKPROBE_SYMBOL(ktrepl_poke_more);
+
+bool __ktrepl_poke_next(struct ktrepl_poke_iter *poke)
+{
+	bool equal = ktrepl_poke_equal(poke);
+
+	if (unlikely(ktrepl_info->sync_replicas && poke->synced != poke->nr))
+		ktrepl_broken("caches were not maintained for a replica");
+	if (unlikely(!equal || poke->nid < ktrepl_nr_nodes))
+		return ktrepl_poke_more(poke, equal);
+	if (trace_ktrepl_poke_enabled())
+		ktrepl_poke_trace(poke);
+	return false;
 }
 
 NOKPROBE_SYMBOL(__ktrepl_poke_next);
