@@ -646,9 +646,11 @@ static void ktrepl_sync_caches(struct kunit *test)
 	struct ktrepl_region *region = ktrepl_region_find(marker);
 	struct ktrepl_sync_test *t = test->priv;
 	unsigned long page = (unsigned long)page_address(t->page);
-	u32 old = *(u32 *)marker, bytes[16] = { };
+	u32 old[2], bytes[16] = { };
 	int replicas = ktrepl_test_replicas(region, ktrepl_region_index(region, marker));
 
+	/* What is longer than an instruction goes through a function. */
+	memcpy(old, (void *)marker, sizeof(old));
 	KUNIT_ASSERT_EQ(test, register_kprobe(&probe), 0);
 	ktrepl_sync_writer = current;
 	mutex_lock(&text_mutex);
@@ -657,7 +659,7 @@ static void ktrepl_sync_caches(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, ktrepl_sync_take_cached(), sizeof(bytes));
 	arch_ktrepl_sync_alias(page, page + PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, ktrepl_sync_take_cached(), PAGE_SIZE);
-	arch_ktrepl_poke((void *)marker, &old, sizeof(old));
+	arch_ktrepl_poke((void *)marker, old, sizeof(old));
 	KUNIT_EXPECT_EQ(test, ktrepl_sync_take_cached(), (1 + replicas) * sizeof(old));
 	mutex_unlock(&text_mutex);
 	ktrepl_sync_writer = NULL;
@@ -777,6 +779,7 @@ static void ktrepl_sync_noprobe(struct kunit *test)
 #ifdef CONFIG_KPROBES
 	static const char *const names[] = {
 		"__ktrepl_poke_first", "__ktrepl_poke_next", "ktrepl_poke_fill",
+		"ktrepl_poke_both", "ktrepl_poke_more",
 		"ktrepl_poke_differs", "ktrepl_poke_report", "ktrepl_poke_check",
 		"ktrepl_region_find", "ktrepl_execmem_is_on", "ktrepl_execmem_queue",
 		"ktrepl_heal_queue", "ktrepl_diverged", "ktrepl_broken",

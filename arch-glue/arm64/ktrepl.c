@@ -17,6 +17,7 @@
 
 #include <linux/arm_sdei.h>
 #include <linux/cpu_pm.h>
+#include <linux/kprobes.h>
 #include <linux/ktrepl_mm.h>
 #include <linux/ktrepl_arch.h>
 #include <linux/memory.h>
@@ -211,6 +212,42 @@ void arch_ktrepl_sync_alias(unsigned long start, unsigned long end)
 {
 	sync_icache_aliases(start, end);
 }
+
+/**
+ * arch_ktrepl_sync_targets - make instruction caches follow what a poke has written
+ * @alias: where the first target has been written
+ * @nr:    number of targets; the alias of each is a page below the one before
+ * @len:   number of bytes
+ *
+ * As sync_icache_aliases() for each of them.  An instruction lies in one line of
+ * any cache: all lines are cleaned, then invalidated, with one barrier each.
+ *
+ * Context: As for ktrepl_poke_first().
+ */
+void arch_ktrepl_sync_targets(unsigned long alias, unsigned int nr, size_t len)
+{
+	unsigned long end = alias - nr * PAGE_SIZE, line;
+
+	if (len > AARCH64_INSN_SIZE || icache_is_aliasing()) {
+		for (line = alias; line != end; line -= PAGE_SIZE)
+			sync_icache_aliases(line, line + len);
+		return;
+	}
+	if (!alternative_has_cap_unlikely(ARM64_HAS_CACHE_IDC))
+		for (line = alias; line != end; line -= PAGE_SIZE)
+			asm volatile(ALTERNATIVE("dc cvau, %0", "dc civac, %0",
+						 ARM64_WORKAROUND_CLEAN_CACHE)
+				     : : "r" (line) : "memory");
+	dsb(ish);
+	if (!alternative_has_cap_unlikely(ARM64_HAS_CACHE_DIC)) {
+		for (line = alias; line != end; line -= PAGE_SIZE)
+			asm volatile("ic ivau, %0" : : "r" (line) : "memory");
+		dsb(ish);
+	}
+	isb();
+}
+
+NOKPROBE_SYMBOL(arch_ktrepl_sync_targets);
 
 static int ktrepl_protect_pte(pte_t *ptep, unsigned long addr, void *ro)
 {

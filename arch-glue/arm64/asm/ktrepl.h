@@ -64,16 +64,19 @@ static __always_inline void ktrepl_sync_entry(const void *entry, u64 val)
 		__ktrepl_sync_entry(entry);
 }
 
+void arch_ktrepl_sync_targets(unsigned long alias, unsigned int nr, size_t len);
+
 /*
- * The caches of the replica that has just been written through @alias.  Not
- * asking the static key: its own branches are patched one after the other.
+ * The caches of all targets, which have just been written through @alias and the
+ * pages below.  Not asking the static key: its own branches are patched one
+ * after the other.
  */
 #define ktrepl_poke_sync(poke, alias, len)				\
 do {									\
-	if ((poke)->region[0]) {						\
-		sync_icache_aliases((unsigned long)(alias),		\
-				    (unsigned long)(alias) + (len));	\
-		(poke)->synced++;					\
+	if ((poke)->region[0]) {					\
+		arch_ktrepl_sync_targets((unsigned long)(alias),	\
+					 (poke)->nr, len);		\
+		(poke)->synced = (poke)->nr;				\
 	}								\
 } while (0)
 
