@@ -65,6 +65,8 @@ static void ktrepl_poke_iterator(struct kunit *test)
 	poke.pages[0][0] = primary;
 	ktrepl_poke_first(&poke, (unsigned long)t->mem, 4);
 	KUNIT_EXPECT_PTR_EQ(test, poke.pages[0][0], primary);
+	/* Through one window. */
+	KUNIT_EXPECT_GT(test, poke.nr, 1);
 	do {
 		KUNIT_EXPECT_LE(test, poke.nr, CONFIG_KTREPL_POKE_BATCH);
 		for (i = 0; i < poke.nr; i++) {
@@ -105,7 +107,46 @@ static void ktrepl_poke_long(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, targets, 1 + ktrepl_test_replicas(t->region, 0));
 }
 
-/* What is in no region has no replicas, and is written once. */
+/* Of a range in two pages both replicas of a node are named together. */
+static void ktrepl_poke_crosses(struct kunit *test)
+{
+	static const size_t lens[] = { 4, KTREPL_PIECE + 1 };
+	struct ktrepl_test_region *t = test->priv;
+	struct page *first, *second;
+	unsigned int i, n;
+
+	mutex_lock(&text_mutex);
+	for (n = 0; n < ARRAY_SIZE(lens); n++) {
+		struct ktrepl_poke_iter poke = { };
+		int nid, targets = 0, pairs = 0;
+
+		poke.pages[0][0] = vmalloc_to_page(t->mem);
+		poke.pages[0][1] = vmalloc_to_page(t->mem + PAGE_SIZE);
+		ktrepl_poke_first(&poke, (unsigned long)t->mem + PAGE_SIZE - 2,
+				  lens[n]);
+		KUNIT_EXPECT_EQ(test, poke.nr > 1, lens[n] <= KTREPL_PIECE);
+		do {
+			for (i = 0; i < poke.nr; i++)
+				for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+					first = ktrepl_region_replica(t->region, nid, 0);
+					second = ktrepl_region_replica(t->region, nid, 1);
+					pairs += first && second &&
+						 poke.pages[i][0] == first &&
+						 poke.pages[i][1] == second;
+				}
+			targets += poke.nr;
+			if (lens[n] > KTREPL_PIECE)
+				KUNIT_EXPECT_EQ(test, poke.nr, 1);
+			poke.synced = poke.nr;
+		} while (ktrepl_poke_next(&poke));
+		KUNIT_EXPECT_GE(test, pairs, 1);
+		KUNIT_EXPECT_EQ(test, pairs, ktrepl_test_replicas(t->region, 0));
+		KUNIT_EXPECT_EQ(test, targets, 1 + pairs);
+	}
+	mutex_unlock(&text_mutex);
+}
+
+/* What is in no region, or no page, has no replicas, and is written once. */
 static void ktrepl_poke_outside(struct kunit *test)
 {
 	struct ktrepl_poke_iter poke = { };
@@ -119,6 +160,13 @@ static void ktrepl_poke_outside(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, poke.nr, 1);
 	KUNIT_EXPECT_PTR_EQ(test, poke.pages[0][0], vmalloc_to_page(mem));
 	poke.synced = poke.nr;
+	KUNIT_EXPECT_FALSE(test, ktrepl_poke_next(&poke));
+	ktrepl_poke_first(&poke, (unsigned long)mem, 4);
+	KUNIT_EXPECT_EQ(test, poke.nr, 1);
+	KUNIT_EXPECT_FALSE(test, ktrepl_poke_next(&poke));
+	poke.pages[0][0] = NULL;
+	ktrepl_poke_first(&poke, (unsigned long)mem, 4);
+	KUNIT_EXPECT_EQ(test, poke.nr, 1);
 	KUNIT_EXPECT_FALSE(test, ktrepl_poke_next(&poke));
 	mutex_unlock(&text_mutex);
 	vfree(mem);
@@ -196,6 +244,7 @@ static struct kunit_case ktrepl_poke_cases[] = {
 	KUNIT_CASE(ktrepl_poke_bad),
 	KUNIT_CASE(ktrepl_poke_iterator),
 	KUNIT_CASE(ktrepl_poke_long),
+	KUNIT_CASE(ktrepl_poke_crosses),
 	KUNIT_CASE(ktrepl_poke_outside),
 	KUNIT_CASE(ktrepl_poke_counted),
 	KUNIT_CASE(ktrepl_poke_half),
