@@ -18,8 +18,11 @@
 /* === memory: blocks taken offline and online ============================= */
 
 #define BLOCKS		"/sys/devices/system/memory"
-/* The kernel goes on trying to empty a block until a signal comes. */
-#define PATIENCE_S	60
+/*
+ * The kernel goes on trying to empty a block until a signal comes.  With KASAN,
+ * and with function tracers, it takes more than a minute.
+ */
+#define PATIENCE_S	180
 
 static struct idlist blocks;
 
