@@ -102,6 +102,15 @@ class Kselftest(unittest.TestCase):
         self.assertIn(("asserts", "fail"), suites["mm"].results)
         self.assertIn(("sigreturn_64: selector mismatch", "fail"), suites["x86"].results)
 
+    def test_startup_in_two(self):
+        """What another message parts is one result, and nothing is what has no start."""
+        whole = "Testing tracer function: PASSED\n"
+        for verdict, results in ("PASSED", (3, 0)), ("FAILED!", (2, 1)), ("Testing x:", (2, 0)):
+            suite = self.read(LOG.replace(whole, f"Testing tracer function: \n{verdict}\n"))["startup"]
+            self.assertEqual((suite.count("pass"), suite.count("fail")), results)
+        suite = self.read(LOG.replace(whole, whole + " PASSED\n"))["startup"]
+        self.assertEqual(suite.count("pass"), 3)
+
     def test_same(self):
         """Addresses, numbers of processes and times differ, results do not."""
         other = LOG.replace("0x7f1200000000", "0x7fff00000000").replace("PID: 911", "PID: 17")
