@@ -20,7 +20,7 @@
 
 #ifdef CONFIG_HAVE_ARCH_KTREPL
 #include <asm/ktrepl.h>
-#else
+#elif defined(CONFIG_KTREPL)
 #include <asm-generic/ktrepl.h>
 #endif
 
