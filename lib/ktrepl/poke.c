@@ -55,7 +55,7 @@ ktrepl_poke_name(struct ktrepl_poke_iter *poke, int nid, unsigned int nr,
 	for (; nid < nodes && nr < max; nid++) {
 		first = !cross || region ?
 			ktrepl_region_replica(region, nid, index) : NULL;
-		if (cross && next)
+		if (next)
 			second = ktrepl_region_replica(next, nid, poke->index[1]);
 		if (!first && !second)
 			continue;
