@@ -110,9 +110,16 @@ void ktrepl_execmem_queue(struct ktrepl_region *region)
 {
 	if (!ktrepl_execmem_is_on())
 		return;
-	/* Pairs with ktrepl_execmem_scan(). */
+	/* Pairs with ktrepl_execmem_due(). */
 	smp_store_release(&region->dirty, true);
-	irq_work_queue(&ktrepl_execmem_irq);
+	/*
+	 * A module asks tens of times while it loads.  Work that is still pending
+	 * finds the area dirty: the workqueue has a full barrier between the two,
+	 * in set_work_pool_and_clear_pending().
+	 */
+	smp_mb();
+	if (!delayed_work_pending(&ktrepl_execmem_work))
+		irq_work_queue(&ktrepl_execmem_irq);
 }
 
 NOKPROBE_SYMBOL(ktrepl_execmem_queue);
