@@ -439,49 +439,65 @@ static unsigned long ktrepl_sync_group(struct ktrepl_cursor *c, int nid,
 	return addr + size;
 }
 
-/* A leaf of one page. */
-static void ktrepl_sync_pte(struct ktrepl_cursor *c, int nid, pte_t *n,
-			    pte_t m, unsigned long addr)
+/*
+ * A node that is synced: this one, or any with @node NULL.  Without a root, its
+ * tables are yet to be read.
+ */
+static inline struct ktrepl_node *ktrepl_synced(struct ktrepl_node *node, int nid)
 {
-	struct ktrepl_region *region = ktrepl_cursor_region(c, addr);
-	struct page *replica;
+	struct ktrepl_node *n = ktrepl_nodes[nid];
 
-	if (region && pte_write(m))
-		ktrepl_page_set_stale(region, ktrepl_region_index(region, addr));
-	replica = ktrepl_page_replica(region, nid, addr);
-	if (replica) {
-		set_pte(n, pfn_pte(page_to_pfn(replica), pte_pgprot(m)));
-		return;
-	}
-	/*
-	 * From a replica to a writable primary by way of a read-only one.  No
-	 * poke makes the two unequal before the flush is complete, see
-	 * ktrepl_sync_lock().
-	 */
-	if (pte_present(*n) && pte_write(m) && !pte_write(*n) &&
-	    pte_pfn(*n) != pte_pfn(m)) {
-		set_pte(n, pfn_pte(pte_pfn(m), pte_pgprot(*n)));
-		arch_ktrepl_flush_pages(addr, addr + PAGE_SIZE);
-	}
-	set_pte(n, m);
+	return n && n->root && (!node || n == node) ? n : NULL;
 }
 
 /*
- * Leaves of a PTE table.  Return: the first address behind what has been done.
+ * The node's own entry for an address, if it was last found to have a table of
+ * PTEs in place of the one that @val, the primary's entry at @pmd, points to.
  */
-static unsigned long ktrepl_sync_small(struct ktrepl_cursor *c, int nid,
-				       pte_t *n, pte_t *m, unsigned long addr,
-				       unsigned long end)
+static inline pte_t *ktrepl_synced_pte(const struct ktrepl_node *node,
+				       const pmd_t *pmd, pmd_t val, unsigned long addr)
 {
-	unsigned long nr = min(ktrepl_step(), PTRS_PER_PTE - pte_index(addr));
+	return node && pmd && node->last.pmd == pmd &&
+	       pmd_val(node->last.val) == pmd_val(val) ?
+		node->last.table + pte_index(addr) : NULL;
+}
 
-	if (pte_leaf_size(*m) != PAGE_SIZE)
-		return ktrepl_sync_group(c, nid, n, m, addr);
-	nr = min(nr, DIV_ROUND_UP(end - addr, PAGE_SIZE));
-	for (; nr && pte_leaf_size(*m) == PAGE_SIZE;
-	     nr--, n++, m++, addr += PAGE_SIZE)
-		ktrepl_sync_pte(c, nid, n, *m, addr);
-	return addr;
+/* A leaf of one page, on the nodes that have a table of PTEs there. */
+static void ktrepl_sync_pte(struct ktrepl_cursor *c, struct ktrepl_node *node,
+			    const pmd_t *pmd, pmd_t val, pte_t m, unsigned long addr)
+{
+	struct ktrepl_region *region = ktrepl_cursor_region(c, addr);
+	unsigned long index = region ? ktrepl_region_index(region, addr) : 0;
+	struct page *replica = NULL;
+	pte_t *pte;
+	int nid;
+
+	if (region && pte_write(m))
+		ktrepl_page_set_stale(region, index);
+	if (region && test_bit(index, region->stale))
+		region = NULL;
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+		pte = ktrepl_synced_pte(ktrepl_synced(node, nid), pmd, val, addr);
+		if (!pte)
+			continue;
+		if (region)
+			replica = ktrepl_region_replica(region, nid, index);
+		if (replica) {
+			set_pte(pte, pfn_pte(page_to_pfn(replica), pte_pgprot(m)));
+			continue;
+		}
+		/*
+		 * From a replica to a writable primary by way of a read-only one.
+		 * No poke makes the two unequal before the flush is complete, see
+		 * ktrepl_sync_lock().
+		 */
+		if (pte_present(*pte) && pte_write(m) && !pte_write(*pte) &&
+		    pte_pfn(*pte) != pte_pfn(m)) {
+			set_pte(pte, pfn_pte(pte_pfn(m), pte_pgprot(*pte)));
+			arch_ktrepl_flush_pages(addr, addr + PAGE_SIZE);
+		}
+		set_pte(pte, m);
+	}
 }
 
 static void *ktrepl_clone_of(struct ktrepl_node *node, const struct page *table)
@@ -530,18 +546,19 @@ static bool ktrepl_is_clone_of(const struct page *clone, const struct page *tabl
 })
 
 /*
- * Brings what a node maps from an address on up to date, up to @end or the end
- * of a step, top down as far as the node has tables of its own.  Like any
+ * Brings what a node maps at an address up to date, top down as far as the node
+ * has tables of its own, but for PTEs: their table is node->last then.  Like any
  * change of a kernel mapping this takes effect at the TLB flush that the caller
  * does next, on all CPUs.  A pointer to another table, or a leaf that the
  * primary has changed, is as safe or as unsafe without break-before-make as it
  * was in the primary.
  *
- * Return: the first address behind what has been done.
+ * Return: the first address behind what has been done; @addr if that is the
+ * node's table of PTEs.
  */
 static unsigned long ktrepl_sync_walk(struct ktrepl_cursor *c,
 				      struct ktrepl_node *node,
-				      unsigned long addr, unsigned long end)
+				      unsigned long addr)
 {
 	pgd_t *m_pgd = pgd_offset_pgd(ktrepl_primary_root(), addr);
 	pgd_t *n_pgd = pgd_offset_pgd(node->root, addr);
@@ -577,9 +594,37 @@ static unsigned long ktrepl_sync_walk(struct ktrepl_cursor *c,
 	node->last.pmd = m_pmd;
 	node->last.val = *m_pmd;
 	node->last.table = pte_offset_kernel(n_pmd, 0);
-	return ktrepl_sync_small(c, node->nid,
-				 node->last.table + pte_index(addr),
-				 pte_offset_kernel(m_pmd, addr), addr, end);
+	return addr;
+}
+
+/*
+ * Leaves of the primary's table of PTEs that @val points to, up to @end or the end
+ * of a step.
+ *
+ * Return: the first address behind what has been done.
+ */
+static unsigned long ktrepl_sync_small(struct ktrepl_cursor *c, struct ktrepl_node *node,
+				       const pmd_t *pmd, pmd_t val,
+				       unsigned long addr, unsigned long end)
+{
+	unsigned long nr = min3(ktrepl_step(), PTRS_PER_PTE - pte_index(addr),
+				DIV_ROUND_UP(end - addr, PAGE_SIZE));
+	pte_t *m = pte_offset_kernel(&val, addr);
+	unsigned long next = end;
+	pte_t *n;
+	int nid;
+
+	if (pte_leaf_size(*m) != PAGE_SIZE) {
+		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+			n = ktrepl_synced_pte(ktrepl_synced(node, nid), pmd, val, addr);
+			if (n)
+				next = ktrepl_sync_group(c, nid, n, m, addr);
+		}
+		return addr + min(end - addr, next - addr);
+	}
+	for (; nr && pte_leaf_size(*m) == PAGE_SIZE; nr--, m++, addr += PAGE_SIZE)
+		ktrepl_sync_pte(c, node, pmd, val, *m, addr);
+	return addr;
 }
 
 /*
@@ -587,7 +632,8 @@ static unsigned long ktrepl_sync_walk(struct ktrepl_cursor *c,
  * up with the one that is slowest.
  *
  * Most changes are of PTEs, many of them in the same table one after the other:
- * a node is only walked where its own table of them is not the last one.
+ * a node is only walked where its own table of them is not the last one.  What
+ * @pmd points to may change meanwhile: who changes it comes here after that.
  *
  * Return: the first address behind the step; 0 behind the last one of all.
  */
@@ -596,28 +642,26 @@ static unsigned long ktrepl_sync_step(struct ktrepl_cursor *c,
 				      unsigned long addr, unsigned long end)
 {
 	pmd_t *pmd = ktrepl_pmd(ktrepl_primary_root(), addr);
+	pmd_t val = pmd ? READ_ONCE(*pmd) : __pmd(0);
 	struct ktrepl_node *n;
 	unsigned long next;
+	bool ptes = false;
 	int nid;
 
 	lockdep_assert_held(&ktrepl_pt_lock);
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		n = ktrepl_nodes[nid];
-		/* Without a root, the tables are yet to be read. */
-		if (!n || !n->root || (node && n != node))
+		n = ktrepl_synced(node, nid);
+		if (!n)
 			continue;
-		if (pmd && n->last.pmd == pmd &&
-		    pmd_val(n->last.val) == pmd_val(*pmd))
-			next = ktrepl_sync_small(c, nid, n->last.table +
-						 pte_index(addr),
-						 pte_offset_kernel(pmd, addr),
-						 addr, end);
-		else
-			next = ktrepl_sync_walk(c, n, addr, end);
-		end = addr + min(end - addr, next - addr);
+		if (!ktrepl_synced_pte(n, pmd, val, addr)) {
+			next = ktrepl_sync_walk(c, n, addr);
+			if (next != addr)
+				end = addr + min(end - addr, next - addr);
+		}
+		ptes |= !!ktrepl_synced_pte(n, pmd, val, addr);
 	}
-	return end;
+	return ptes ? ktrepl_sync_small(c, node, pmd, val, addr, end) : end;
 }
 
 /*
