@@ -66,6 +66,24 @@ kselftest: suite x86 at 8.00
 # [SKIP]\tthe test requires LAM
 not ok 1 selftests: x86: sigreturn_64 # exit=1
 kselftest: end at 9.00
+kselftest: suite bpf at 9.00
+# selftests: bpf: test_progs
+# test_loops:FAIL:count unexpected count: actual 1 != expected 2
+# #3/1     fentry_test/fentry:OK
+# #3/2     fentry_test/many args -> 1/2:SKIP
+# #3       fentry_test:OK (SKIP: 1/2)
+# #12      recursion:OK
+# #14/1    tailcalls/loops:FAIL
+# #14      tailcalls:FAIL
+# #15      xdp:FAIL
+#
+# All error logs:
+# #14/1    tailcalls/loops:FAIL
+# #14      tailcalls:FAIL
+# #15      xdp:FAIL
+# Summary: 2/1 PASSED, 1 SKIPPED, 2 FAILED
+not ok 1 selftests: bpf: test_progs # exit=1
+kselftest: end at 9.00
 kselftest: suite kernel at 9.00
 [FAIL] WARNING: CPU: 3 PID: 911 at kernel/trace/ftrace.c:2
 kselftest: end at 9.00
@@ -95,12 +113,14 @@ class Kselftest(unittest.TestCase):
         counts = {name: [suite.count(status) for status in ("pass", "fail", "skip")]
                   for name, suite in suites.items()}
         self.assertEqual(counts, {"startup": [3, 0, 0], "kunit": [3, 1, 1], "mm": [2, 2, 2],
-                                  "x86": [1, 1, 1], "kernel": [0, 1, 0]})
+                                  "x86": [1, 1, 1], "bpf": [2, 2, 1], "kernel": [0, 1, 0]})
         self.assertEqual(suites["startup"].seconds, 2.5)
         self.assertIn(("list_test_sizes: 16 bytes", "fail"), suites["kunit"].results)
         self.assertIn(("crashes", "fail"), suites["mm"].results)
         self.assertIn(("asserts", "fail"), suites["mm"].results)
         self.assertIn(("sigreturn_64: selector mismatch", "fail"), suites["x86"].results)
+        self.assertIn(("fentry_test: many args -> 1/2", "skip"), suites["bpf"].results)
+        self.assertEqual(suites["bpf"].results["tailcalls: loops", "fail"], 1)
 
     def test_startup_in_two(self):
         """What another message parts is one result, and nothing is what has no start."""
@@ -117,7 +137,7 @@ class Kselftest(unittest.TestCase):
         code, out = self.judge(LOG, other.replace("at 3.50", "at 4.00"))
         self.assertEqual(code, 0)
         self.assertIn("differences from off: 0", out)
-        self.assertTrue(out.endswith("\n9 passed, 0 failed, 4 skipped\n"), out)
+        self.assertTrue(out.endswith("\n11 passed, 0 failed, 5 skipped\n"), out)
 
     def test_differences(self):
         """One garbled line is one difference, whichever way."""
@@ -128,6 +148,7 @@ class Kselftest(unittest.TestCase):
                              ("# ok 1 comes this far\n", ""),
                              ("ok 3 selftests: mm: silent # SKIP", "ok 3 selftests: mm: silent"),
                              ("# [OK]\tall registers okay", "# [FAIL]\tall registers okay"),
+                             ("# #3/1     fentry_test/fentry:OK", "# #3/1     fentry_test/fentry:FAIL"),
                              ("Testing tracer function: PASSED", "Testing tracer function: FAILED!"),
                              ("kselftest: end at 8.00",
                               "[FAIL] replicas are equal\nkselftest: end at 8.00"),
