@@ -163,14 +163,13 @@ static void proof_where(struct activity *a)
  */
 static void proof_run(struct activity *a)
 {
-	unsigned int n = 0;
+	unsigned int n;
 
-	while (stress_going(a)) {
-		if (n > 1 ? rng_below(&a->rng, 3) : !n)
+	for (n = 0; stress_going(a); n++) {
+		if (n < 2 ? !n : rng_below(&a->rng, 3))
 			proof_verify(a);
 		else
 			proof_where(a);
-		n += n < 2;
 		sleep_ms(1 + rng_below(&a->rng, stress.verify_ms));
 	}
 }
