@@ -270,9 +270,10 @@ static struct ktrepl_region *ktrepl_cursor_region(struct ktrepl_cursor *c,
 }
 
 /* The replica that a node is to map at a page, NULL for the primary. */
-static struct page *ktrepl_page_replica(const struct ktrepl_region *region, int nid,
-					unsigned long addr)
+static struct page *ktrepl_cursor_replica(struct ktrepl_cursor *c, int nid,
+					  unsigned long addr)
 {
+	struct ktrepl_region *region = ktrepl_cursor_region(c, addr);
 	unsigned long index;
 
 	if (!region)
@@ -280,12 +281,6 @@ static struct page *ktrepl_page_replica(const struct ktrepl_region *region, int 
 	index = ktrepl_region_index(region, addr);
 	return test_bit(index, region->stale) ? NULL :
 		ktrepl_region_replica(region, nid, index);
-}
-
-static struct page *ktrepl_cursor_replica(struct ktrepl_cursor *c, int nid,
-					  unsigned long addr)
-{
-	return ktrepl_page_replica(ktrepl_cursor_region(c, addr), nid, addr);
 }
 
 /* Nodes are going to map the primary of a page, which has replicas perhaps. */
