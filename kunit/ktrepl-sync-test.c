@@ -199,13 +199,20 @@ static void ktrepl_sync_lockless(struct kunit *test)
 {
 	struct ktrepl_sync_task task = { .t = test->priv,
 					 .fn = ktrepl_sync_elsewhere };
+	unsigned long end;
 
 	/* Not where x86 has its modules. */
 	task.t->area = get_vm_area(PMD_SIZE, VM_IOREMAP);
 	KUNIT_ASSERT_NOT_NULL(test, task.t->area);
-	if (!IS_ENABLED(CONFIG_KTREPL_ROOTS))
-		ktrepl_sync_reserve(test, PMD_SIZE);
 	task.addr = (unsigned long)task.t->area->addr;
+	if (!IS_ENABLED(CONFIG_KTREPL_ROOTS)) {
+		task.addr = ktrepl_sync_reserve(test, 16 * PMD_SIZE);
+		end = task.addr + 16 * PMD_SIZE;
+		/* Addresses of something replicated may share a bit of the index. */
+		while (task.addr < end && ktrepl_cloned_meets(task.addr, task.addr + 1))
+			task.addr += PMD_SIZE;
+		KUNIT_ASSERT_LT(test, task.addr, end);
+	}
 	/* Have the tables made. */
 	KUNIT_ASSERT_EQ(test, ktrepl_sync_map(task.t, task.addr), 0);
 	vunmap_range(task.addr, task.addr + PAGE_SIZE);

@@ -224,7 +224,8 @@ static inline unsigned long ktrepl_region_index(const struct ktrepl_region *regi
  * Return: the replica, or NULL if the node uses the primary.
  */
 static __always_inline struct page *
-ktrepl_region_replica(const struct ktrepl_region *region, int nid, unsigned long index)
+ktrepl_region_replica(const struct ktrepl_region *region, unsigned long nid,
+		      unsigned long index)
 {
 	struct page **pages = READ_ONCE(region->replica[nid]);
 
@@ -461,6 +462,7 @@ bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 #if IS_ENABLED(CONFIG_KUNIT)
 extern raw_spinlock_t ktrepl_pt_lock;
 void ktrepl_flush_tables(void);
+bool ktrepl_cloned_meets(unsigned long start, unsigned long end);
 #endif
 
 /* What becomes of a page of executable memory. */

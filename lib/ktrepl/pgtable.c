@@ -860,8 +860,8 @@ void ktrepl_cloned_mark(unsigned long start, unsigned long end)
 		set_bit(hash_long(span, KTREPL_CLONED_BITS), ktrepl_cloned);
 }
 
-static __always_inline bool ktrepl_cloned_meets(unsigned long start,
-						unsigned long end)
+VISIBLE_IF_KUNIT __always_inline bool ktrepl_cloned_meets(unsigned long start,
+							  unsigned long end)
 {
 	unsigned long span = start >> KTREPL_CLONED_SHIFT;
 
