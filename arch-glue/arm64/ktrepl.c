@@ -60,7 +60,6 @@ u32 arch_ktrepl_marker_code(u32 val)
 
 static struct ktrepl_arch_info ktrepl_arm64_info = {
 	.marker = (u8 *)arch_ktrepl_marker + AARCH64_INSN_SIZE,
-	.sync_replicas = true,
 };
 
 static void ktrepl_add_range(const char *name, enum ktrepl_kind kind,
@@ -213,10 +212,19 @@ void arch_ktrepl_sync_alias(unsigned long start, unsigned long end)
 	sync_icache_aliases(start, end);
 }
 
+static noinline void ktrepl_sync_each(unsigned long alias, unsigned long end, size_t len)
+{
+	for (; alias != end; alias -= PAGE_SIZE)
+		sync_icache_aliases(alias, alias + len);
+}
+
+NOKPROBE_SYMBOL(ktrepl_sync_each);
+
 /**
  * arch_ktrepl_sync_targets - make instruction caches follow what a poke has written
  * @alias: where the first target has been written
- * @nr:    number of targets; the alias of each is a page below the one before
+ * @nr:    number of targets, one or more; the alias of each is a page below the
+ *	   one before
  * @len:   number of bytes
  *
  * As sync_icache_aliases() for each of them.  An instruction lies in one line of
@@ -228,20 +236,24 @@ void arch_ktrepl_sync_targets(unsigned long alias, unsigned int nr, size_t len)
 {
 	unsigned long end = alias - nr * PAGE_SIZE, line;
 
-	if (len > AARCH64_INSN_SIZE || icache_is_aliasing()) {
-		for (line = alias; line != end; line -= PAGE_SIZE)
-			sync_icache_aliases(line, line + len);
+	if (unlikely(len > AARCH64_INSN_SIZE || icache_is_aliasing())) {
+		ktrepl_sync_each(alias, end, len);
 		return;
 	}
-	if (!alternative_has_cap_unlikely(ARM64_HAS_CACHE_IDC))
-		for (line = alias; line != end; line -= PAGE_SIZE)
+	if (!alternative_has_cap_unlikely(ARM64_HAS_CACHE_IDC)) {
+		line = alias;
+		do {
 			asm volatile(ALTERNATIVE("dc cvau, %0", "dc civac, %0",
 						 ARM64_WORKAROUND_CLEAN_CACHE)
 				     : : "r" (line) : "memory");
+		} while ((line -= PAGE_SIZE) != end);
+	}
 	dsb(ish);
 	if (!alternative_has_cap_unlikely(ARM64_HAS_CACHE_DIC)) {
-		for (line = alias; line != end; line -= PAGE_SIZE)
+		line = alias;
+		do {
 			asm volatile("ic ivau, %0" : : "r" (line) : "memory");
+		} while ((line -= PAGE_SIZE) != end);
 		dsb(ish);
 	}
 	isb();

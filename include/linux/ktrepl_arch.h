@@ -40,6 +40,15 @@ struct ktrepl_range {
 
 #define KTREPL_MAX_RANGES 8
 
+/*
+ * In asm/ktrepl.h, [F5] where instruction caches do not follow stores: 1. There
+ * [P1] and every other user of the iterator maintain them for each replica
+ * through the alias just written, and say so in ktrepl_poke_iter.synced.
+ */
+#ifndef ARCH_KTREPL_SYNC_REPLICAS
+#define ARCH_KTREPL_SYNC_REPLICAS 0
+#endif
+
 /**
  * struct ktrepl_arch_info - facts about an architecture and this boot
  * @refuse:	  [F1] why replication cannot work on this boot, or NULL
@@ -48,10 +57,6 @@ struct ktrepl_range {
  * @nr_ranges:	  how many of @ranges are in use
  * @marker:	  [F3] address inside arch_ktrepl_marker() of the bytes that
  *		  hold its return value, or NULL for a port without text
- * @sync_replicas:  [F5] instruction caches do not follow stores: [P1] and every
- *		  other user of the iterator maintain them for each replica
- *		  through the alias just written, and say so in
- *		  ktrepl_poke_iter.synced
  * @keep_leaves:  [F6] a leaf that the primary maps as one is one on every node:
  *		  CPUs may have the translations of several roots cached, and
  *		  must not meet two sizes of leaves with two physical addresses
@@ -70,7 +75,6 @@ struct ktrepl_arch_info {
 	struct ktrepl_range ranges[KTREPL_MAX_RANGES];
 	unsigned int nr_ranges;
 	void *marker;
-	bool sync_replicas;
 	bool keep_leaves;
 	unsigned long lowest;
 	bool text_mutex;

@@ -35,10 +35,9 @@ struct ktrepl_poke_iter {
 	struct ktrepl_region *region[2];
 	unsigned long index[2];
 	unsigned int offset, len, span;
-	short nids[CONFIG_KTREPL_POKE_BATCH];
 	int nid;
-	unsigned int synced;
-	bool again;
+	unsigned int synced, again;
+	bool brief;
 #endif
 };
 
@@ -83,8 +82,7 @@ static __always_inline void
 ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr, size_t len)
 {
 	poke->nr = 1;
-	poke->region[0] = NULL;
-	poke->region[1] = NULL;
+	poke->span = 0;
 	if (static_branch_unlikely(&ktrepl_key))
 		__ktrepl_poke_first(poke, addr, len);
 }
@@ -102,7 +100,7 @@ ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr, size_t len)
  */
 static __always_inline bool ktrepl_poke_next(struct ktrepl_poke_iter *poke)
 {
-	if (!poke->region[0] && !poke->region[1])
+	if (!poke->span)
 		return false;
 	return __ktrepl_poke_next(poke);
 }

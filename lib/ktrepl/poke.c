@@ -35,75 +35,70 @@
 DEFINE_STATIC_KEY_FALSE(ktrepl_key);
 
 /*
- * Names the next replicas, up to a batch of targets in all; one by one if there
- * is much to write, as interrupts are disabled meanwhile.  Only one page of the
- * two may have a replica on a node: the same bytes go to the other's primary
- * once more.
+ * Names the next replicas, up to so many targets in all; returns true if there
+ * are no more.  Only one page of the two may have a replica on a node: the same
+ * bytes go to the other's primary once more.
  */
-static __always_inline void
-ktrepl_poke_name(struct ktrepl_poke_iter *poke, int nid, unsigned int nr,
-		 const bool cross)
+static __always_inline bool
+ktrepl_poke_name(struct ktrepl_poke_iter *poke, unsigned long nid, unsigned int nr,
+		 const unsigned int max, const bool cross)
 {
-	const unsigned int max = poke->len > KTREPL_PIECE ? 1 :
-				 CONFIG_KTREPL_POKE_BATCH;
 	const struct ktrepl_region *region = poke->region[0];
 	const struct ktrepl_region *next = cross ? poke->region[1] : NULL;
-	const unsigned long index = poke->index[0];
-	const int nodes = ktrepl_nr_nodes;
-	struct page *first, *second = NULL;
+	const unsigned long index = poke->index[0], nodes = ktrepl_nr_nodes;
+	struct page *(*to)[2] = poke->pages + nr, *first, *second = NULL;
 
-	for (; nid < nodes && nr < max; nid++) {
+	for (; nid < nodes; nid++) {
 		first = !cross || region ?
 			ktrepl_region_replica(region, nid, index) : NULL;
 		if (next)
 			second = ktrepl_region_replica(next, nid, poke->index[1]);
 		if (!first && !second)
 			continue;
-		poke->pages[nr][0] = first ?: poke->primary[0];
+		if (to == poke->pages + max)
+			break;
+		(*to)[0] = first ?: poke->primary[0];
 		if (cross)
-			poke->pages[nr][1] = second ?: poke->primary[1];
-		poke->nids[nr++] = nid;
+			(*to)[1] = second ?: poke->primary[1];
+		to++;
 		ktrepl_node_count(ktrepl_nodes[nid], KTREPL_STAT_POKE);
 	}
-	poke->nr = nr;
+	poke->nr = to - poke->pages;
 	poke->nid = nid;
+	return nid >= nodes;
 }
 
-static noinline void ktrepl_poke_fill(struct ktrepl_poke_iter *poke)
+/* Is a word, in one page, all that is to be compared? */
+static __always_inline bool ktrepl_poke_short(const struct ktrepl_poke_iter *poke)
 {
+	return poke->len <= sizeof(u64) && poke->offset <= PAGE_SIZE - sizeof(u64);
+}
+
+/* One by one if there is much to write, as interrupts are disabled meanwhile. */
+static bool ktrepl_poke_fill(struct ktrepl_poke_iter *poke)
+{
+	const unsigned int max = poke->len > KTREPL_PIECE ? 1 :
+				 CONFIG_KTREPL_POKE_BATCH;
+
 	if (poke->span == 1)
-		ktrepl_poke_name(poke, poke->nid, poke->nr, false);
-	else
-		ktrepl_poke_name(poke, poke->nid, poke->nr, true);
+		return ktrepl_poke_name(poke, poke->nid, poke->nr, max, false);
+	return ktrepl_poke_name(poke, poke->nid, poke->nr, max, true);
 }
 
 NOKPROBE_SYMBOL(ktrepl_poke_fill);
 
-/* Most pokes go to the image, whose regions stay. */
-static __always_inline struct ktrepl_region *ktrepl_poke_region(unsigned long page)
-{
-	const struct ktrepl_range *r = ktrepl_info->ranges;
-	unsigned int i;
-
-	for (i = 0; i < ktrepl_info->nr_ranges; i++)
-		if (page - r[i].start < r[i].end - r[i].start)
-			return ktrepl_image[i];
-	return ktrepl_region_find(page);
-}
-
 /* Is one of the pages replicated? */
-static __always_inline bool
-ktrepl_poke_resolve(struct ktrepl_poke_iter *poke, unsigned int i, unsigned long page)
+static bool ktrepl_poke_resolve(struct ktrepl_poke_iter *poke, unsigned int i,
+				unsigned long page)
 {
-	struct ktrepl_region *region;
+	struct ktrepl_region *region = NULL;
 
 	poke->primary[i] = poke->pages[0][i];
-	if (!poke->primary[i])
-		return false;
-	region = ktrepl_poke_region(page);
+	if (poke->primary[i])
+		region = ktrepl_region_find(page);
+	poke->region[i] = region;
 	if (!region)
 		return false;
-	poke->region[i] = region;
 	poke->index[i] = ktrepl_region_index(region, page);
 	/* What was filler may be worth a replica from now on. */
 	if (region->execmem && test_bit(poke->index[i], region->stale))
@@ -111,38 +106,53 @@ ktrepl_poke_resolve(struct ktrepl_poke_iter *poke, unsigned int i, unsigned long
 	return true;
 }
 
-/* In two pages, of which one may have no replicas. */
-static noinline void ktrepl_poke_both(struct ktrepl_poke_iter *poke, unsigned long page)
+NOKPROBE_SYMBOL(ktrepl_poke_resolve);
+
+/* In any region, or in two pages, of which one may have no replicas. */
+static noinline void ktrepl_poke_any(struct ktrepl_poke_iter *poke, unsigned long addr)
 {
+	unsigned int span = poke->offset + poke->len > PAGE_SIZE ? 2 : 1;
+	unsigned long page = addr & PAGE_MASK;
 	bool found = ktrepl_poke_resolve(poke, 0, page);
 
-	poke->span = 2;
-	if (ktrepl_poke_resolve(poke, 1, page + PAGE_SIZE) || found)
-		ktrepl_poke_name(poke, 0, 1, true);
+	if (span == 2)
+		found |= ktrepl_poke_resolve(poke, 1, page + PAGE_SIZE);
+	if (!found)
+		return;
+	poke->span = span;
+	poke->nid = 0;
+	poke->brief = ktrepl_poke_fill(poke) && ktrepl_poke_short(poke);
 }
 
-NOKPROBE_SYMBOL(ktrepl_poke_both);
+NOKPROBE_SYMBOL(ktrepl_poke_any);
 
 /*
  * May run under kgdb with all other CPUs stopped: no locks, no allocation.  A
  * probe or breakpoint in what a poke runs through would be hit while it is
  * being set; neither is taken there.
+ *
+ * Most pokes are short and go to the image's text, whose region stays: they are
+ * done without a call.
  */
 void __ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr,
 			 size_t len)
 {
+	struct ktrepl_region *region = ktrepl_image[0];
+
 	poke->offset = offset_in_page(addr);
 	poke->len = len;
-	poke->nids[0] = NUMA_NO_NODE;
 	poke->synced = 0;
 	poke->again = false;
-	if (unlikely(offset_in_page(addr) + len > PAGE_SIZE)) {
-		ktrepl_poke_both(poke, addr & PAGE_MASK);
+	if (unlikely(!region || addr - region->start >= region->end - region->start ||
+		     !ktrepl_poke_short(poke))) {
+		ktrepl_poke_any(poke, addr);
 		return;
 	}
+	poke->index[0] = ktrepl_region_index(region, addr);
+	poke->region[0] = region;
+	poke->primary[0] = poke->pages[0][0];
 	poke->span = 1;
-	if (ktrepl_poke_resolve(poke, 0, addr & PAGE_MASK))
-		ktrepl_poke_name(poke, 0, 1, false);
+	poke->brief = ktrepl_poke_name(poke, 0, 1, CONFIG_KTREPL_POKE_BATCH, false);
 }
 
 NOKPROBE_SYMBOL(__ktrepl_poke_first);
@@ -172,31 +182,38 @@ static bool ktrepl_poke_differs(const struct ktrepl_poke_iter *poke, unsigned in
 
 NOKPROBE_SYMBOL(ktrepl_poke_differs);
 
-/*
- * Most pokes are short, in one page, and not at its end, and no target differs:
- * a word is compared, without what lies behind.
- */
+/* Words are compared, without what lies behind; the first is the primary's. */
 static __always_inline bool ktrepl_poke_equal(const struct ktrepl_poke_iter *poke)
 {
-	const unsigned int off = poke->offset, len = poke->len;
+	const u64 want = get_unaligned_le64(page_address(poke->primary[0]) + poke->offset);
+	u64 differ = 0;
 	unsigned int t;
-	u64 want;
 
-	if (len > sizeof(want) || off > PAGE_SIZE - sizeof(want))
-		return false;
-	want = get_unaligned_le64(page_address(poke->primary[0]) + off);
-	for (t = poke->nids[0] == NUMA_NO_NODE; t < poke->nr; t++)
-		if ((get_unaligned_le64(page_address(poke->pages[t][0]) + off) ^
-		     want) << (64 - 8 * len))
-			return false;
-	return true;
+	for (t = 1; t < poke->nr; t++)
+		differ |= want ^ get_unaligned_le64(page_address(poke->pages[t][0]) +
+						    poke->offset);
+	/* The bits of the poke come last. */
+	return !(differ << (-8 * poke->len & 63));
 }
+
+/* The node that has a page of a target for its replica. */
+static int ktrepl_poke_nid(const struct ktrepl_poke_iter *poke, unsigned int t,
+			   unsigned int i)
+{
+	int nid;
+
+	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
+		if (ktrepl_region_replica(poke->region[i], nid, poke->index[i]) ==
+		    poke->pages[t][i])
+			return nid;
+	return NUMA_NO_NODE;
+}
+
+NOKPROBE_SYMBOL(ktrepl_poke_nid);
 
 static void ktrepl_poke_report(const struct ktrepl_poke_iter *poke, unsigned int t)
 {
-	struct ktrepl_diff diff = {
-		.nid = poke->nids[t], .again = poke->again
-	};
+	struct ktrepl_diff diff = { .again = poke->again };
 	unsigned int off, len, i, n;
 	const u8 *want, *found;
 
@@ -210,6 +227,7 @@ static void ktrepl_poke_report(const struct ktrepl_poke_iter *poke, unsigned int
 			;
 		if (n == len)
 			continue;
+		diff.nid = ktrepl_poke_nid(poke, t, i);
 		diff.addr = poke->region[i]->start +
 			    (poke->index[i] << PAGE_SHIFT) + off + n;
 		diff.len = min_t(unsigned int, len - n, sizeof(diff.want));
@@ -234,15 +252,12 @@ static void ktrepl_poke_check(struct ktrepl_poke_iter *poke)
 	if (poke->span == 2)
 		want[1] = page_address(poke->primary[1]);
 	for (t = 0; t < poke->nr; t++) {
-		if (poke->nids[t] == NUMA_NO_NODE)
-			continue;
 		if (!ktrepl_poke_differs(poke, t, 0, want[0]) &&
 		    !(poke->span == 2 &&
 		      ktrepl_poke_differs(poke, t, 1, want[1])))
 			continue;
 		ktrepl_poke_report(poke, t);
-		memmove(poke->pages[nr], poke->pages[t], sizeof(*poke->pages));
-		poke->nids[nr++] = poke->nids[t];
+		memmove(poke->pages[nr++], poke->pages[t], sizeof(*poke->pages));
 	}
 	poke->again = nr && !poke->again;
 	poke->nr = poke->again ? nr : 0;
@@ -253,32 +268,36 @@ NOKPROBE_SYMBOL(ktrepl_poke_check);
 /* All is written, and no window is open. */
 static noinline void ktrepl_poke_trace(const struct ktrepl_poke_iter *poke)
 {
+	const struct ktrepl_region *next = poke->span == 2 ? poke->region[1] : NULL;
 	unsigned long addr = poke->region[0] ?
 		ktrepl_region_addr(poke->region[0], poke->index[0]) :
-		ktrepl_region_addr(poke->region[1], poke->index[1]) - PAGE_SIZE;
+		ktrepl_region_addr(next, poke->index[1]) - PAGE_SIZE;
 	unsigned int replicas = 0;
 	int nid;
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		replicas += (poke->region[0] && ktrepl_region_replica(poke->region[0], nid,
 							   poke->index[0])) ||
-			  (poke->region[1] && ktrepl_region_replica(poke->region[1], nid,
-							   poke->index[1]));
+			  (next && ktrepl_region_replica(next, nid, poke->index[1]));
 	trace_ktrepl_poke(addr + poke->offset, poke->len, replicas);
 }
 
 NOKPROBE_SYMBOL(ktrepl_poke_trace);
 
-/* Some targets differ, or there are more. */
-static noinline bool ktrepl_poke_more(struct ktrepl_poke_iter *poke, bool equal)
+/* Has an architecture left out a target whose caches are to be maintained? */
+static __always_inline bool ktrepl_poke_unsynced(const struct ktrepl_poke_iter *poke)
 {
+	return ARCH_KTREPL_SYNC_REPLICAS && poke->synced != poke->nr;
+}
+
+/* Some targets differ, or there may be more, or somebody wants to know. */
+static noinline bool ktrepl_poke_more(struct ktrepl_poke_iter *poke)
+{
+	if (ktrepl_poke_unsynced(poke))
+		ktrepl_broken("caches were not maintained for a replica");
 	poke->synced = 0;
-	if (equal) {
-		poke->again = false;
-		poke->nr = 0;
-	} else {
-		ktrepl_poke_check(poke);
-	}
+	poke->brief = false;
+	ktrepl_poke_check(poke);
 	if (!poke->again && poke->nid < ktrepl_nr_nodes)
 		ktrepl_poke_fill(poke);
 	if (!poke->nr && trace_ktrepl_poke_enabled())
@@ -290,15 +309,10 @@ NOKPROBE_SYMBOL(ktrepl_poke_more);
 
 bool __ktrepl_poke_next(struct ktrepl_poke_iter *poke)
 {
-	bool equal = ktrepl_poke_equal(poke);
-
-	if (unlikely(ktrepl_info->sync_replicas && poke->synced != poke->nr))
-		ktrepl_broken("caches were not maintained for a replica");
-	if (unlikely(!equal || poke->nid < ktrepl_nr_nodes))
-		return ktrepl_poke_more(poke, equal);
-	if (trace_ktrepl_poke_enabled())
-		ktrepl_poke_trace(poke);
-	return false;
+	if (likely(poke->brief && ktrepl_poke_equal(poke) && !ktrepl_poke_unsynced(poke) &&
+		   !trace_ktrepl_poke_enabled()))
+		return false;
+	return ktrepl_poke_more(poke);
 }
 
 NOKPROBE_SYMBOL(__ktrepl_poke_next);

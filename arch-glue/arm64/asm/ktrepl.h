@@ -64,6 +64,8 @@ static __always_inline void ktrepl_sync_entry(const void *entry, u64 val)
 		__ktrepl_sync_entry(entry);
 }
 
+#define ARCH_KTREPL_SYNC_REPLICAS	1
+
 void arch_ktrepl_sync_targets(unsigned long alias, unsigned int nr, size_t len);
 
 /*
@@ -73,7 +75,7 @@ void arch_ktrepl_sync_targets(unsigned long alias, unsigned int nr, size_t len);
  */
 #define ktrepl_poke_sync(poke, alias, len)				\
 do {									\
-	if ((poke)->region[0]) {					\
+	if ((poke)->span) {						\
 		arch_ktrepl_sync_targets((unsigned long)(alias),	\
 					 (poke)->nr, len);		\
 		(poke)->synced = (poke)->nr;				\
