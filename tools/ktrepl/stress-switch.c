@@ -159,17 +159,20 @@ static void proof_where(struct activity *a)
 
 /*
  * One thread for both: where makes replicas differ for a moment.  A slow machine
- * gets to few of them: the first are one of each.
+ * gets to few of them, and may find replication off: first are verifications,
+ * until one counts, and a proof.
  */
 static void proof_run(struct activity *a)
 {
-	unsigned int n;
+	bool proved = false;
 
-	for (n = 0; stress_going(a); n++) {
-		if (n < 2 ? !n : rng_below(&a->rng, 3))
+	while (stress_going(a)) {
+		if (!stress_counted(a, 0) || (proved && rng_below(&a->rng, 3))) {
 			proof_verify(a);
-		else
+		} else {
 			proof_where(a);
+			proved = true;
+		}
 		sleep_ms(1 + rng_below(&a->rng, stress.verify_ms));
 	}
 }
