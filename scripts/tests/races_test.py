@@ -66,6 +66,15 @@ class Reports(unittest.TestCase):
         self.assertEqual(ours(REPORT, "memcpy", "ktrepl_verify", "memcmp", "ktrepl_poke"),
                          [True, True])
 
+    def test_interrupt(self):
+        """What an interrupt has come in behind leads to no access of its."""
+        for entry in ("asm_sysvec_apic_timer_interrupt", "el1h_64_irq"):
+            behind = f"{entry}+0x1/0x2\n ktrepl_sync"
+            self.assertEqual(ours(REPORT, "tick", behind, "ktime_get", "ktrepl_poke"),
+                             [False, False])
+            self.assertEqual(ours(REPORT, "tick", "ktrepl_ipi+0x1/0x2\n " + behind,
+                                  "ktime_get", "ktrepl_poke"), [True, True])
+
 
 if __name__ == "__main__":
     unittest.main()
