@@ -131,8 +131,8 @@ NOKPROBE_SYMBOL(ktrepl_poke_any);
  * probe or breakpoint in what a poke runs through would be hit while it is
  * being set; neither is taken there.
  *
- * Most pokes are short and go to the image's text, whose region stays: they are
- * done without a call.
+ * Most pokes are short and go to the image's text.  Its region is there before
+ * ktrepl_key is set, and stays: they are done without a call.
  */
 void __ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr,
 			 size_t len)
