@@ -232,7 +232,7 @@ NOKPROBE_SYMBOL(ktrepl_sync_each);
  *
  * Context: As for ktrepl_poke_first().
  */
-void arch_ktrepl_sync_targets(unsigned long alias, unsigned int nr, size_t len)
+void notrace arch_ktrepl_sync_targets(unsigned long alias, unsigned int nr, size_t len)
 {
 	unsigned long end = alias - nr * PAGE_SIZE, line;
 

@@ -13,7 +13,7 @@
  * NOKPROBE_SYMBOL(), and kgdb refuses breakpoints there
  * (CONFIG_KGDB_HONOUR_BLOCKLIST).  Some of arm64's are noinstr, which keeps
  * probes away from them: what they call may be traced, copy_to_kernel_nofault()
- * too.
+ * too.  Only what each poke calls is not, as an empty entry costs as well.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -134,8 +134,8 @@ NOKPROBE_SYMBOL(ktrepl_poke_any);
  * Most pokes are short and go to the image's text.  Its region is there before
  * ktrepl_key is set, and stays: they are done without a call.
  */
-void __ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr,
-			 size_t len)
+void notrace __ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr,
+				 size_t len)
 {
 	struct ktrepl_region *region = ktrepl_image[0];
 
@@ -307,7 +307,7 @@ static noinline bool ktrepl_poke_more(struct ktrepl_poke_iter *poke)
 
 NOKPROBE_SYMBOL(ktrepl_poke_more);
 
-bool __ktrepl_poke_next(struct ktrepl_poke_iter *poke)
+bool notrace __ktrepl_poke_next(struct ktrepl_poke_iter *poke)
 {
 	if (likely(poke->brief && ktrepl_poke_equal(poke) && !ktrepl_poke_unsynced(poke) &&
 		   !trace_ktrepl_poke_enabled()))

@@ -75,7 +75,7 @@ void arch_ktrepl_sync_targets(unsigned long alias, unsigned int nr, size_t len);
  */
 #define ktrepl_poke_sync(poke, alias, len)				\
 do {									\
-	if ((poke)->span) {						\
+	if (ktrepl_poke_replicated(poke)) {				\
 		arch_ktrepl_sync_targets((unsigned long)(alias),	\
 					 (poke)->nr, len);		\
 		(poke)->synced = (poke)->nr;				\
