@@ -83,6 +83,8 @@ extern const char *const ktrepl_stat_names[KTREPL_NR_STATS];
  * @last:	  where PTEs have been synced last, or NULL: the primary's
  *		  entry, its value then, and the table that the node has in
  *		  place of the one it points to; ktrepl_pt_lock
+ * @step:	  its table of PTEs for the step that is being done, or NULL;
+ *		  ktrepl_pt_lock
  * @cpus:	  CPUs that are on it; each CPU changes its own bit, see
  *		  ktrepl_set_preferred()
  * @spare_lock:	  protects @spare and @nr_spare
@@ -114,6 +116,7 @@ struct ktrepl_node {
 		pmd_t val;
 		pte_t *table;
 	} last;
+	pte_t *step;
 	cpumask_t cpus;
 #ifdef CONFIG_KTREPL_ROOTS
 	raw_spinlock_t spare_lock;

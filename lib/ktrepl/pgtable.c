@@ -435,34 +435,29 @@ static unsigned long ktrepl_sync_group(struct ktrepl_cursor *c, int nid,
 }
 
 /*
- * A node that is synced: this one, or any with @node NULL.  Without a root, its
- * tables are yet to be read.
+ * Was the node last found to have a table of PTEs in place of the one that @val,
+ * the primary's entry at @pmd, points to?
  */
-static inline struct ktrepl_node *ktrepl_synced(struct ktrepl_node *node, int nid)
+static inline bool ktrepl_last_is(const struct ktrepl_node *node, const pmd_t *pmd,
+				  pmd_t val)
 {
-	struct ktrepl_node *n = ktrepl_nodes[nid];
-
-	return n && n->root && (!node || n == node) ? n : NULL;
+	return pmd && node->last.pmd == pmd && pmd_val(node->last.val) == pmd_val(val);
 }
 
-/*
- * The node's own entry for an address, if it was last found to have a table of
- * PTEs in place of the one that @val, the primary's entry at @pmd, points to.
- */
-static inline pte_t *ktrepl_synced_pte(const struct ktrepl_node *node,
-				       const pmd_t *pmd, pmd_t val, unsigned long addr)
+/* The node's own entry for an address of the present step, or NULL. */
+static inline pte_t *ktrepl_step_pte(int nid, unsigned long addr)
 {
-	return node && pmd && node->last.pmd == pmd &&
-	       pmd_val(node->last.val) == pmd_val(val) ?
-		node->last.table + pte_index(addr) : NULL;
+	const struct ktrepl_node *node = ktrepl_nodes[nid];
+
+	return node && node->step ? node->step + pte_index(addr) : NULL;
 }
 
 /* A leaf of one page, on the nodes that have a table of PTEs there. */
-static void ktrepl_sync_pte(struct ktrepl_cursor *c, struct ktrepl_node *node,
-			    const pmd_t *pmd, pmd_t val, pte_t m, unsigned long addr)
+static void ktrepl_sync_pte(struct ktrepl_cursor *c, pte_t m, unsigned long addr)
 {
 	struct ktrepl_region *region = ktrepl_cursor_region(c, addr);
 	unsigned long index = region ? ktrepl_region_index(region, addr) : 0;
+	const unsigned int nodes = ktrepl_nr_nodes;
 	struct page *replica = NULL;
 	pte_t *pte;
 	int nid;
@@ -471,8 +466,8 @@ static void ktrepl_sync_pte(struct ktrepl_cursor *c, struct ktrepl_node *node,
 		ktrepl_page_set_stale(region, index);
 	if (region && test_bit(index, region->stale))
 		region = NULL;
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		pte = ktrepl_synced_pte(ktrepl_synced(node, nid), pmd, val, addr);
+	for (nid = 0; nid < nodes; nid++) {
+		pte = ktrepl_step_pte(nid, addr);
 		if (!pte)
 			continue;
 		if (region)
@@ -598,8 +593,7 @@ static unsigned long ktrepl_sync_walk(struct ktrepl_cursor *c,
  *
  * Return: the first address behind what has been done.
  */
-static unsigned long ktrepl_sync_small(struct ktrepl_cursor *c, struct ktrepl_node *node,
-				       const pmd_t *pmd, pmd_t val,
+static unsigned long ktrepl_sync_small(struct ktrepl_cursor *c, pmd_t val,
 				       unsigned long addr, unsigned long end)
 {
 	unsigned long nr = min3(ktrepl_step(), PTRS_PER_PTE - pte_index(addr),
@@ -611,20 +605,21 @@ static unsigned long ktrepl_sync_small(struct ktrepl_cursor *c, struct ktrepl_no
 
 	if (pte_leaf_size(*m) != PAGE_SIZE) {
 		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-			n = ktrepl_synced_pte(ktrepl_synced(node, nid), pmd, val, addr);
+			n = ktrepl_step_pte(nid, addr);
 			if (n)
 				next = ktrepl_sync_group(c, nid, n, m, addr);
 		}
 		return addr + min(end - addr, next - addr);
 	}
 	for (; nr && pte_leaf_size(*m) == PAGE_SIZE; nr--, m++, addr += PAGE_SIZE)
-		ktrepl_sync_pte(c, node, pmd, val, *m, addr);
+		ktrepl_sync_pte(c, *m, addr);
 	return addr;
 }
 
 /*
  * A step of bringing one node, or all with @node NULL, up to date.  They keep
- * up with the one that is slowest.
+ * up with the one that is slowest.  Without a root, a node's tables are yet to be
+ * read.
  *
  * Most changes are of PTEs, many of them in the same table one after the other:
  * a node is only walked where its own table of them is not the last one.  What
@@ -646,17 +641,23 @@ static unsigned long ktrepl_sync_step(struct ktrepl_cursor *c,
 	lockdep_assert_held(&ktrepl_pt_lock);
 
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		n = ktrepl_synced(node, nid);
+		n = ktrepl_nodes[nid];
 		if (!n)
 			continue;
-		if (!ktrepl_synced_pte(n, pmd, val, addr)) {
+		n->step = NULL;
+		if (!n->root || (node && n != node))
+			continue;
+		if (!ktrepl_last_is(n, pmd, val)) {
 			next = ktrepl_sync_walk(c, n, addr);
 			if (next != addr)
 				end = addr + min(end - addr, next - addr);
+			if (!ktrepl_last_is(n, pmd, val))
+				continue;
 		}
-		ptes |= !!ktrepl_synced_pte(n, pmd, val, addr);
+		n->step = n->last.table;
+		ptes = true;
 	}
-	return ptes ? ktrepl_sync_small(c, node, pmd, val, addr, end) : end;
+	return ptes ? ktrepl_sync_small(c, val, addr, end) : end;
 }
 
 /*
@@ -762,12 +763,16 @@ void ktrepl_page_copy_begin(struct ktrepl_region *region, unsigned long index)
 }
 
 /* Map the replica of each page, or the primary if the page is stale. */
-static void ktrepl_pages_sync(const struct ktrepl_region *region, unsigned long index,
+static void ktrepl_pages_sync(struct ktrepl_region *region, unsigned long index,
 			      unsigned long nr)
 {
 	unsigned long start = ktrepl_region_addr(region, index), addr;
 	unsigned long end = start + (nr << PAGE_SHIFT);
-	struct ktrepl_cursor c = KTREPL_CURSOR;
+	struct ktrepl_cursor c = {
+		.start = region->start,
+		.last = region->end - 1,
+		.region = region,
+	};
 
 	for (addr = start; addr < end;)
 		addr = ktrepl_sync_step(&c, NULL, addr, end);
