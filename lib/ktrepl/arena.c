@@ -103,10 +103,15 @@ static struct page *ktrepl_chunk_take(struct ktrepl_chunk *chunk,
 {
 	unsigned long bits = 1UL << chunk->order, i;
 
-	i = bitmap_find_next_zero_area(chunk->map, bits, 0, nr, nr - 1);
+	/* Nearly all are one page. */
+	i = nr == 1 ? find_first_zero_bit(chunk->map, bits) :
+	    bitmap_find_next_zero_area(chunk->map, bits, 0, nr, nr - 1);
 	if (i >= bits)
 		return NULL;
-	bitmap_set(chunk->map, i, nr);
+	if (nr == 1)
+		__set_bit(i, chunk->map);
+	else
+		bitmap_set(chunk->map, i, nr);
 	chunk->used += nr;
 	return chunk->page + i;
 }

@@ -171,14 +171,14 @@ static bool ktrepl_execmem_lacks(struct ktrepl_region *region, unsigned long ind
 				 unsigned long *nodes)
 {
 	struct page *primary;
-	int nid;
+	int nid, home;
 
 	bitmap_zero(nodes, KTREPL_MAX_NODES);
 	ktrepl_execmem_lock();
 	primary = ktrepl_execmem_primary(region, index);
+	home = primary ? page_to_nid(primary) : NUMA_NO_NODE;
 	for (nid = 0; primary && nid < ktrepl_nr_nodes; nid++)
-		if (ktrepl_nodes[nid] && ktrepl_nodes[nid]->live &&
-		    page_to_nid(primary) != nid &&
+		if (ktrepl_nodes[nid] && ktrepl_nodes[nid]->live && nid != home &&
 		    !ktrepl_region_replica(region, nid, index))
 			__set_bit(nid, nodes);
 	ktrepl_execmem_unlock();
@@ -210,6 +210,29 @@ static void ktrepl_execmem_alloc_replicas(struct ktrepl_region *region,
 	}
 }
 
+/* Nodes with tables of their own for one entry above the PTE level; ktrepl_mutex. */
+static struct {
+	unsigned long pmd;
+	DECLARE_BITMAP(nodes, KTREPL_MAX_NODES);
+} ktrepl_execmem_covered;
+
+/* Has a node a table of its own there?  A module's areas share it, mostly. */
+static bool ktrepl_execmem_cover(int nid, unsigned long addr)
+{
+	unsigned long pmd = addr & PMD_MASK;
+
+	if (ktrepl_execmem_covered.pmd != pmd) {
+		ktrepl_execmem_covered.pmd = pmd;
+		bitmap_zero(ktrepl_execmem_covered.nodes, KTREPL_MAX_NODES);
+	}
+	if (test_bit(nid, ktrepl_execmem_covered.nodes))
+		return true;
+	if (!ktrepl_node_cover(ktrepl_nodes[nid], addr))
+		return false;
+	__set_bit(nid, ktrepl_execmem_covered.nodes);
+	return true;
+}
+
 /*
  * Lists memory for replicas; pokes write it from now on, and its contents are
  * copied later.  A page that other nodes have replicas of already starts again
@@ -234,21 +257,23 @@ static bool ktrepl_execmem_list(struct ktrepl_region *region, unsigned long inde
 	for_each_set_bit(nid, nodes, KTREPL_MAX_NODES) {
 		replica = ktrepl_execmem_new[nid];
 		if (!replica || region->dying ||
-		    !ktrepl_node_cover(ktrepl_nodes[nid], addr))
+		    !ktrepl_execmem_cover(nid, addr)) {
+			done = false;
 			continue;
+		}
 		if (!test_bit(index, region->stale))
 			ktrepl_page_map_primary(region, index);
-		WRITE_ONCE(region->replica[nid][index], replica);
+		WRITE_ONCE(ktrepl_region_entries(region, index)[nid], replica);
 		ktrepl_execmem_new[nid] = NULL;
 	}
 	ktrepl_execmem_unlock();
-	for_each_set_bit(nid, nodes, KTREPL_MAX_NODES) {
+	if (done)
+		return true;
+	for_each_set_bit(nid, nodes, KTREPL_MAX_NODES)
 		if (ktrepl_execmem_new[nid])
 			ktrepl_free(ktrepl_nodes[nid], KTREPL_STAT_MODULE,
 				    ktrepl_execmem_new[nid], PAGE_SIZE);
-		done = done && ktrepl_region_replica(region, nid, index);
-	}
-	return done;
+	return false;
 }
 
 /* Tables and memory for what is missing. */
@@ -497,6 +522,7 @@ bool ktrepl_execmem_scan(bool retry)
 
 	if (!ktrepl_execmem_is_on())
 		return true;
+	ktrepl_execmem_covered.pmd = 0;
 	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
 		if (ktrepl_nodes[nid])
 			ktrepl_nodes[nid]->starved = false;
