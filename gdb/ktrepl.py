@@ -160,9 +160,9 @@ class Place:
         self.index = (addr - int(region["start"])) >> PAGE_SHIFT
         self.stale = self.index in bits(region["stale"], self.index + 1)
         self.replicas = {}
+        entries = region["replica"][self.index * int(region["nodes"])].address
         for nid in nodes():
-            pages = region["replica"][nid]
-            page = read_word(pages + self.index) if int(pages) else 0
+            page = read_word(entries + nid)
             if int(page):
                 self.replicas[nid] = self.ops.page_to_pfn(page)
         self.primary = self.primary_pfn()

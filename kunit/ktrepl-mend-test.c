@@ -307,11 +307,11 @@ static void ktrepl_mend_doubt(struct kunit *test)
 		return;
 	/* Two are several. */
 	lost = ktrepl_region_replica(t->region, nid, 1);
-	t->region->replica[nid][1] = NULL;
+	ktrepl_region_entries(t->region, 1)[nid] = NULL;
 	(*byte)++;
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(true).doubtful, 2);
 	(*byte)--;
-	t->region->replica[nid][1] = lost;
+	ktrepl_region_entries(t->region, 1)[nid] = lost;
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 }
 

@@ -204,13 +204,13 @@ static void ktrepl_poke_half(struct kunit *test)
 	for (nid = 0; nid < ktrepl_nr_nodes && !lost; nid++) {
 		lost = ktrepl_region_replica(t->region, nid, 1);
 		if (lost)
-			t->region->replica[nid][1] = NULL;
+			ktrepl_region_entries(t->region, 1)[nid] = NULL;
 	}
 	KUNIT_ASSERT_NOT_NULL(test, lost);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_poke(t->mem + PAGE_SIZE - 2, &new, 4), 0);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 	KUNIT_EXPECT_MEMEQ(test, t->mem + PAGE_SIZE - 2, &new, 4);
-	t->region->replica[nid - 1][1] = lost;
+	ktrepl_region_entries(t->region, 1)[nid - 1] = lost;
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(true).different, 1);
 	KUNIT_EXPECT_EQ(test, ktrepl_test_verify(false).different, 0);
 }

@@ -202,7 +202,7 @@ static void ktrepl_execmem_alloc_replicas(struct ktrepl_region *region,
 	for_each_set_bit(nid, nodes, KTREPL_MAX_NODES) {
 		node = ktrepl_nodes[nid];
 		replica = NULL;
-		if (!node->starved && ktrepl_region_array(region, node)) {
+		if (!node->starved) {
 			replica = ktrepl_alloc(node, KTREPL_STAT_MODULE, PAGE_SIZE);
 			node->starved = !replica;
 		}
@@ -323,7 +323,7 @@ static void ktrepl_execmem_drop(struct ktrepl_region *region, unsigned long inde
 		if (!replica)
 			continue;
 		flags = arch_ktrepl_lock();
-		WRITE_ONCE(region->replica[nid][index], NULL);
+		WRITE_ONCE(ktrepl_region_entries(region, index)[nid], NULL);
 		arch_ktrepl_unlock(flags);
 		ktrepl_pt_barrier();
 		if (nid == lost)

@@ -166,8 +166,9 @@ static __always_inline void ktrepl_node_count(struct ktrepl_node *node,
  * @unmapped: @execmem: no CPU can reach its pages any more
  * @stable: @execmem: pages that nobody can have written to, other than by a
  *	   poke, since the copying of them began; changes under ktrepl_pt_lock
- * @replica: by node id: an entry a page, NULL where the node uses the primary;
- *	   removed under text_mutex
+ * @nodes: how many node ids there can be
+ * @replica: so many entries a page, by node id, NULL where the node uses the
+ *	   primary; removed under text_mutex
  */
 struct ktrepl_region {
 	struct list_head list;
@@ -185,13 +186,15 @@ struct ktrepl_region {
 	bool dying;
 	bool unmapped;
 	unsigned long *stable;
-	struct page **replica[];
+	unsigned int nodes;
+	struct page *replica[];
 };
 
 /* How many node ids there can be on this machine, pretended ones included. */
 static inline unsigned int ktrepl_max_nodes(void)
 {
-	return max_t(unsigned int, nr_node_ids, 8);
+	return IS_ENABLED(CONFIG_HAVE_ARCH_KTREPL) ? nr_node_ids :
+	       max_t(unsigned int, nr_node_ids, 8);
 }
 
 static inline enum ktrepl_stat ktrepl_region_stat(const struct ktrepl_region *region)
@@ -216,6 +219,13 @@ static inline unsigned long ktrepl_region_index(const struct ktrepl_region *regi
 	return (addr - region->start) >> PAGE_SHIFT;
 }
 
+/* The entries of a page, by node id. */
+static __always_inline struct page **
+ktrepl_region_entries(const struct ktrepl_region *region, unsigned long index)
+{
+	return (struct page **)region->replica + index * region->nodes;
+}
+
 /**
  * ktrepl_region_replica - the replica of one page on a node
  * @region: the region
@@ -230,9 +240,7 @@ static __always_inline struct page *
 ktrepl_region_replica(const struct ktrepl_region *region, unsigned long nid,
 		      unsigned long index)
 {
-	struct page **pages = READ_ONCE(region->replica[nid]);
-
-	return pages ? READ_ONCE(pages[index]) : NULL;
+	return READ_ONCE(ktrepl_region_entries(region, index)[nid]);
 }
 
 /* core.c: life cycle */
@@ -345,7 +353,6 @@ struct ktrepl_region *ktrepl_region_around(unsigned long addr, unsigned long *st
 struct page *ktrepl_primary_page(unsigned long addr);
 struct page **ktrepl_region_reserve(struct ktrepl_region *region, int nid);
 void ktrepl_region_publish(struct ktrepl_region *region, int nid, struct page **fresh);
-bool ktrepl_region_array(struct ktrepl_region *region, struct ktrepl_node *node);
 unsigned long ktrepl_region_missing(struct ktrepl_region *region, int nid);
 void ktrepl_region_retire(struct ktrepl_region *region, int nid, unsigned long index);
 void ktrepl_dropped(const struct ktrepl_region *region, int nid, unsigned long index);

@@ -45,12 +45,12 @@ ktrepl_poke_name(struct ktrepl_poke_iter *poke, unsigned long nid, unsigned int 
 {
 	const struct ktrepl_region *region = poke->region[0];
 	const struct ktrepl_region *next = cross ? poke->region[1] : NULL;
-	const unsigned long index = poke->index[0], nodes = ktrepl_nr_nodes;
+	const unsigned long nodes = ktrepl_nr_nodes;
 	struct page *(*to)[2] = poke->pages + nr, *first, *second = NULL;
 
 	for (; nid < nodes; nid++) {
 		first = !cross || region ?
-			ktrepl_region_replica(region, nid, index) : NULL;
+			ktrepl_region_replica(region, nid, poke->index[0]) : NULL;
 		if (next)
 			second = ktrepl_region_replica(next, nid, poke->index[1]);
 		if (!first && !second)

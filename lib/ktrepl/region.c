@@ -10,8 +10,9 @@
  * under kgdb; a region that may go away (not those of the image) is kept by
  * whoever found it through text_mutex, arch_ktrepl_lock() or ktrepl_pt_lock,
  * all of which ktrepl_region_free() takes after the region has left the tree.
- * Replicas are detached from a region under text_mutex and arch_ktrepl_lock(),
- * one of which every poke holds.
+ * Replicas are unlisted under text_mutex.  A poke that holds arch_ktrepl_lock()
+ * only has named its targets by then, or does not find them.  Past both locks and
+ * ktrepl_pt_lock nobody uses them.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -87,25 +88,29 @@ struct ktrepl_region *ktrepl_region_alloc(const char *name, enum ktrepl_kind kin
 					  unsigned long start, unsigned long end)
 {
 	struct ktrepl_region *region;
+	unsigned long pages, entries;
 	int err;
 
 	if (start >= end || !PAGE_ALIGNED(start) || !PAGE_ALIGNED(end))
 		return ERR_PTR(-EINVAL);
-	region = kzalloc(struct_size(region, replica, ktrepl_max_nodes()), GFP_KERNEL);
+	pages = (end - start) >> PAGE_SHIFT;
+	entries = pages * ktrepl_max_nodes();
+	/* Its bitmaps lie behind it. */
+	region = kvzalloc(struct_size(region, replica, entries) +
+			  2 * bitmap_size(pages), GFP_KERNEL);
 	if (!region)
 		return ERR_PTR(-ENOMEM);
 	region->name = name;
 	region->kind = kind;
 	region->start = start;
 	region->end = end;
-	region->stale = bitmap_zalloc(ktrepl_region_pages(region), GFP_KERNEL);
-	region->stable = bitmap_zalloc(ktrepl_region_pages(region), GFP_KERNEL);
-	err = region->stale && region->stable ? ktrepl_region_insert(region) : -ENOMEM;
+	region->nodes = ktrepl_max_nodes();
+	region->stale = (unsigned long *)(region->replica + entries);
+	region->stable = region->stale + BITS_TO_LONGS(pages);
+	err = ktrepl_region_insert(region);
 	if (!err)
 		return region;
-	bitmap_free(region->stable);
-	bitmap_free(region->stale);
-	kfree(region);
+	kvfree(region);
 	return ERR_PTR(err);
 }
 
@@ -132,6 +137,22 @@ bool ktrepl_region_remove(const struct ktrepl_region *region)
 	return done;
 }
 
+/* Pokes and walks end that may use what is not to be found any more. */
+static void ktrepl_region_drain(void)
+{
+	mutex_lock(&text_mutex);
+	arch_ktrepl_unlock(arch_ktrepl_lock());
+	mutex_unlock(&text_mutex);
+	ktrepl_pt_barrier();
+}
+
+/* A replica that nobody can reach. */
+static void ktrepl_region_release(const struct ktrepl_region *region, int nid,
+				  struct page *replica)
+{
+	ktrepl_free(ktrepl_nodes[nid], ktrepl_region_stat(region), replica, PAGE_SIZE);
+}
+
 /**
  * ktrepl_region_free - free a region and its replicas
  * @region: the region, on no list, after ktrepl_region_remove(); no CPU can
@@ -141,20 +162,22 @@ bool ktrepl_region_remove(const struct ktrepl_region *region)
  */
 void ktrepl_region_free(struct ktrepl_region *region)
 {
+	struct page *replica;
+	unsigned long i;
 	int nid;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++)
-		ktrepl_region_depopulate(region, nid);
-	/* Pokes and walks under way, which may have found the region, end. */
-	mutex_lock(&text_mutex);
-	arch_ktrepl_unlock(arch_ktrepl_lock());
-	mutex_unlock(&text_mutex);
-	ktrepl_pt_barrier();
+	ktrepl_region_drain();
+	for (i = 0; i < ktrepl_region_pages(region); i++)
+		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
+			replica = ktrepl_region_replica(region, nid, i);
+			if (!replica)
+				continue;
+			ktrepl_region_release(region, nid, replica);
+			ktrepl_dropped(region, nid, i);
+		}
 	/* Those who ask in any context, by RCU: query.c. */
-	kvfree_rcu_mightsleep(region->stable);
-	kvfree_rcu_mightsleep(region->stale);
 	kvfree_rcu_mightsleep(region);
 }
 
@@ -234,33 +257,6 @@ struct ktrepl_region *ktrepl_region_around(unsigned long addr, unsigned long *st
 	*start = mas.index;
 	*last = mas.last;
 	return region && !READ_ONCE(region->dying) ? region : NULL;
-}
-
-/**
- * ktrepl_region_array - have a node's replicas of a region listed
- * @region: the region
- * @node: the node
- *
- * Context: Process context, ktrepl_mutex held.
- * Return: false if there is no memory for the list, which is counted.
- */
-bool ktrepl_region_array(struct ktrepl_region *region, struct ktrepl_node *node)
-{
-	struct page **pages = region->replica[node->nid];
-
-	lockdep_assert_held(&ktrepl_mutex);
-
-	if (pages)
-		return true;
-	pages = kvcalloc(ktrepl_region_pages(region), sizeof(*pages),
-			 GFP_KERNEL | __GFP_NOWARN);
-	if (!pages) {
-		ktrepl_node_count(node, KTREPL_STAT_PAGE_FAIL);
-		return false;
-	}
-	/* Pairs with READ_ONCE() in ktrepl_region_replica(). */
-	smp_store_release(&region->replica[node->nid], pages);
-	return true;
 }
 
 /* Is a page to have a replica on a node? Not where its primary is. */
@@ -377,8 +373,7 @@ struct page **ktrepl_region_reserve(struct ktrepl_region *region, int nid)
 		leaf = ktrepl_leaf_size(addr);
 		size = min(ALIGN(addr + 1, leaf), region->end) - addr;
 		if (ktrepl_region_remote(region, nid, addr) &&
-		    ktrepl_reserve_table(region, node, addr) &&
-		    ktrepl_region_array(region, node))
+		    ktrepl_reserve_table(region, node, addr))
 			any |= ktrepl_reserve_leaf(region, node, fresh, addr, size,
 						   leaf);
 		cond_resched();
@@ -405,7 +400,8 @@ static void ktrepl_region_fill(struct ktrepl_region *region, int nid)
 		 */
 		mutex_lock(&text_mutex);
 		/* Pairs with READ_ONCE() in ktrepl_region_replica(). */
-		WRITE_ONCE(region->replica[nid][w->index[i]], w->pages[i]);
+		WRITE_ONCE(ktrepl_region_entries(region, w->index[i])[nid],
+			   w->pages[i]);
 		ktrepl_window_fill(w, i, ktrepl_primary_page(addr));
 		mutex_unlock(&text_mutex);
 		cond_resched();
@@ -484,17 +480,15 @@ unsigned long ktrepl_region_missing(struct ktrepl_region *region, int nid)
 	return nr;
 }
 
-/* Pokes and walks that may use a replica end; none finds it any more. */
-static void ktrepl_region_unlist(struct page **slot)
+/* No poke finds a replica any more. */
+static void ktrepl_region_unlist(struct ktrepl_region *region, int nid,
+				 unsigned long index)
 {
-	unsigned long flags;
+	lockdep_assert_held(&text_mutex);
 
-	mutex_lock(&text_mutex);
-	flags = arch_ktrepl_lock();
-	WRITE_ONCE(*slot, NULL);
-	arch_ktrepl_unlock(flags);
-	mutex_unlock(&text_mutex);
-	ktrepl_pt_barrier();
+	/* Pairs with READ_ONCE() in ktrepl_region_replica(). */
+	WRITE_ONCE(ktrepl_region_entries(region, index)[nid], NULL);
+	ktrepl_dropped(region, nid, index);
 }
 
 /**
@@ -520,14 +514,16 @@ static void ktrepl_region_retire_leaf(struct ktrepl_region *region, int nid,
 
 	end = ktrepl_region_index(region, min(ALIGN(addr + 1, leaf), region->end) - 1);
 	i = ktrepl_region_index(region, max(ALIGN_DOWN(addr, leaf), region->start));
+	mutex_lock(&text_mutex);
 	for (; i <= end; i++) {
 		if (!ktrepl_region_replica(region, nid, i))
 			continue;
-		ktrepl_region_unlist(&region->replica[nid][i]);
+		ktrepl_region_unlist(region, nid, i);
 		ktrepl_stat_move(ktrepl_nodes[nid], KTREPL_STAT_RESIDENT,
 				 KTREPL_STAT_RETIRED, PAGE_SIZE);
-		ktrepl_dropped(region, nid, i);
 	}
+	mutex_unlock(&text_mutex);
+	ktrepl_region_drain();
 }
 
 /**
@@ -561,30 +557,22 @@ void ktrepl_region_retire(struct ktrepl_region *region, int nid, unsigned long i
  */
 void ktrepl_region_depopulate(struct ktrepl_region *region, int nid)
 {
-	struct page **pages = region->replica[nid];
-	unsigned long flags, i;
+	struct page *replica, *next;
+	LIST_HEAD(unlisted);
+	unsigned long i;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	if (!pages)
-		return;
-	/*
-	 * Whoever uses a replica holds text_mutex, arch_ktrepl_lock() or
-	 * ktrepl_pt_lock: past all three nobody does.
-	 */
 	mutex_lock(&text_mutex);
-	flags = arch_ktrepl_lock();
-	WRITE_ONCE(region->replica[nid], NULL);
-	arch_ktrepl_unlock(flags);
-	mutex_unlock(&text_mutex);
-	ktrepl_pt_barrier();
-
 	for (i = 0; i < ktrepl_region_pages(region); i++) {
-		if (!pages[i])
+		replica = ktrepl_region_replica(region, nid, i);
+		if (!replica)
 			continue;
-		ktrepl_free(ktrepl_nodes[nid], ktrepl_region_stat(region), pages[i],
-			    PAGE_SIZE);
-		ktrepl_dropped(region, nid, i);
+		ktrepl_region_unlist(region, nid, i);
+		list_add(&replica->lru, &unlisted);
 	}
-	kvfree_rcu_mightsleep(pages);
+	mutex_unlock(&text_mutex);
+	ktrepl_region_drain();
+	list_for_each_entry_safe(replica, next, &unlisted, lru)
+		ktrepl_region_release(region, nid, replica);
 }

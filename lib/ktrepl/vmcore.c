@@ -30,6 +30,7 @@ static int __init ktrepl_vmcore_init(void)
 	VMCOREINFO_OFFSET(ktrepl_region, end);
 	VMCOREINFO_OFFSET(ktrepl_region, stale);
 	VMCOREINFO_OFFSET(ktrepl_region, dying);
+	VMCOREINFO_OFFSET(ktrepl_region, nodes);
 	VMCOREINFO_OFFSET(ktrepl_region, replica);
 	return 0;
 }

@@ -51,14 +51,14 @@ static u64 page_size, vmemmap, page_struct;
 static u64 image;			/* an address in it */
 static u64 root;			/* physical */
 static struct {
-	u64 list, start, end, stale, dying, replica;
+	u64 list, start, end, stale, dying, nodes, replica;
 } region_at;
 static u64 node_live_at;
 static u64 nodes_at;
 static unsigned int nr_nodes;
 
 static struct region {
-	u64 start, end, stale, replica;
+	u64 start, end, stale, nodes, replica;
 	bool execmem;
 } *regions;
 static size_t nr_regions;
@@ -256,6 +256,7 @@ static void read_facts(void)
 	region_at.end = info_get("OFFSET(ktrepl_region.end)", 10);
 	region_at.stale = info_get("OFFSET(ktrepl_region.stale)", 10);
 	region_at.dying = info_get("OFFSET(ktrepl_region.dying)", 10);
+	region_at.nodes = info_get("OFFSET(ktrepl_region.nodes)", 10);
 	region_at.replica = info_get("OFFSET(ktrepl_region.replica)", 10);
 }
 
@@ -274,6 +275,7 @@ static void add_regions(u64 head, bool execmem)
 			.start	 = read_word(region + region_at.start, 8),
 			.end	 = read_word(region + region_at.end, 8),
 			.stale	 = read_word(region + region_at.stale, 8),
+			.nodes	 = read_word(region + region_at.nodes, 4),
 			.replica = region + region_at.replica,
 			.execmem = execmem,
 		};
@@ -302,15 +304,14 @@ static bool node_known(unsigned int nid, bool *is_live)
 /* Where the page of an address lies that a node executes; NOWHERE: the primary. */
 static u64 replica_page(const struct region *r, unsigned int nid, u64 addr)
 {
-	u64 index = (addr - r->start) / page_size, pages, page;
+	u64 index = (addr - r->start) / page_size, page;
 	bool is_live;
 
 	if (!node_known(nid, &is_live) || !is_live)
 		return NOWHERE;
 	if (read_word(r->stale + index / 64 * 8, 8) >> index % 64 & 1)
 		return NOWHERE;
-	pages = read_word(r->replica + 8 * nid, 8);
-	page = pages ? read_word(pages + 8 * index, 8) : 0;
+	page = read_word(r->replica + 8 * (index * r->nodes + nid), 8);
 	return page ? (page - vmemmap) / page_struct * page_size : NOWHERE;
 }
 

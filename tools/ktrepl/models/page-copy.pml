@@ -38,7 +38,7 @@
  *   arch_lock          arch_ktrepl_lock(); patch_lock on arm64
  *   pt_lock            ktrepl_pt_lock
  *   DEAD, clean        the page's bits in ktrepl_region.stale and .stable
- *   listed             ktrepl_region.replica[nid][index] is there
+ *   listed             an entry in ktrepl_region.replica[]
  *   leaf, tlb          what the node's table has, and what one of its CPUs uses
  *
  * Abstracted, and why that is sound:
