@@ -232,6 +232,25 @@ static void ktrepl_sync_locked(struct kunit *test)
 	execmem_free((void *)task.addr);
 }
 
+/* Changes of mappings in a region are of interest from its birth on */
+static void ktrepl_sync_marked(struct kunit *test)
+{
+	unsigned long addr = VMALLOC_START;
+	struct ktrepl_region *region;
+
+	/* Somewhere that shares no bit of the index with anything replicated. */
+	while (addr < VMALLOC_END && ktrepl_cloned_meets(addr, addr + PAGE_SIZE))
+		addr += PGDIR_SIZE;
+	KUNIT_ASSERT_LT(test, addr, VMALLOC_END);
+	region = ktrepl_region_alloc("test", KTREPL_RODATA, addr, addr + PAGE_SIZE);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, region);
+	KUNIT_EXPECT_TRUE(test, ktrepl_cloned_meets(addr, addr + PAGE_SIZE));
+	mutex_lock(&ktrepl_mutex);
+	KUNIT_EXPECT_TRUE(test, ktrepl_region_remove(region));
+	ktrepl_region_free(region);
+	mutex_unlock(&ktrepl_mutex);
+}
+
 /* [P3]: a CPU that has not looked at its instructions anew is waited for */
 static void ktrepl_sync_waits(struct kunit *test)
 {
@@ -809,6 +828,7 @@ static void ktrepl_sync_noprobe(struct kunit *test)
 static struct kunit_case ktrepl_sync_cases[] = {
 	KUNIT_CASE(ktrepl_sync_lockless),
 	KUNIT_CASE(ktrepl_sync_locked),
+	KUNIT_CASE(ktrepl_sync_marked),
 	KUNIT_CASE(ktrepl_sync_waits),
 	KUNIT_CASE(ktrepl_sync_poke_waits),
 	KUNIT_CASE(ktrepl_sync_reuse_primary),
