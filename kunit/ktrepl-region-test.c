@@ -47,6 +47,22 @@ static void ktrepl_region_lookup(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, ktrepl_region_find(START));
 }
 
+/* The bitmaps behind a region's entries are not taken for more of them */
+static void ktrepl_region_behind(struct kunit *test)
+{
+	struct ktrepl_region *region = ktrepl_test_register(START, END);
+	long drops = ktrepl_test_count(0, KTREPL_STAT_DROP);
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, region);
+	bitmap_fill(region->stale, 4);
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_region_depopulate(region, 0);
+	mutex_unlock(&ktrepl_mutex);
+	KUNIT_EXPECT_EQ(test, *region->stale, ~0UL);
+	ktrepl_test_unregister(region);
+	KUNIT_EXPECT_EQ(test, ktrepl_test_count(0, KTREPL_STAT_DROP), drops);
+}
+
 /* Behind linear addresses and those of vmalloc space */
 static void ktrepl_region_primary(struct kunit *test)
 {
@@ -323,7 +339,7 @@ static void ktrepl_region_pieces(struct kunit *test)
 {
 	const enum ktrepl_stat stat = KTREPL_STAT_RESIDENT;
 	unsigned long max = ktrepl_param_mem_max;
-	struct page *one, *four, *again;
+	struct page *one, *four, *again, *left[2];
 	struct ktrepl_node *node;
 	long failures;
 
@@ -349,6 +365,15 @@ static void ktrepl_region_pieces(struct kunit *test)
 		again = ktrepl_alloc(node, stat, 2 * PAGE_SIZE);
 		KUNIT_EXPECT_NOT_NULL(test, again);
 		KUNIT_EXPECT_TRUE(test, !again || again + 2 <= four || again >= four + 4);
+		/* A page is left beside the first one, and that of the four. */
+		left[0] = ktrepl_alloc(node, stat, PAGE_SIZE);
+		left[1] = ktrepl_alloc(node, stat, PAGE_SIZE);
+		KUNIT_EXPECT_PTR_EQ(test, max(left[0], left[1]), max(one + 1, four + 1));
+		KUNIT_EXPECT_PTR_EQ(test, min(left[0], left[1]), min(one + 1, four + 1));
+		if (left[0])
+			ktrepl_free(node, stat, left[0], PAGE_SIZE);
+		if (left[1])
+			ktrepl_free(node, stat, left[1], PAGE_SIZE);
 		if (again)
 			ktrepl_free(node, stat, again, 2 * PAGE_SIZE);
 		ktrepl_free(node, stat, four, PAGE_SIZE);
@@ -412,6 +437,7 @@ static void ktrepl_region_many(struct kunit *test)
 
 static struct kunit_case ktrepl_region_cases[] = {
 	KUNIT_CASE(ktrepl_region_lookup),
+	KUNIT_CASE(ktrepl_region_behind),
 	KUNIT_CASE(ktrepl_region_primary),
 	KUNIT_CASE(ktrepl_region_window),
 	KUNIT_CASE(ktrepl_region_bad_range),
