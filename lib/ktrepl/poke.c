@@ -45,14 +45,17 @@ ktrepl_poke_name(struct ktrepl_poke_iter *poke, unsigned long nid, unsigned int 
 {
 	const struct ktrepl_region *region = poke->region[0];
 	const struct ktrepl_region *next = cross ? poke->region[1] : NULL;
-	const unsigned long nodes = ktrepl_nr_nodes;
+	struct page **replicas = !cross || region ?
+				 ktrepl_region_entries(region, poke->index[0]) : NULL;
+	struct page **others = next ? ktrepl_region_entries(next, poke->index[1]) : NULL;
 	struct page *(*to)[2] = poke->pages + nr, *first, *second = NULL;
+	const unsigned long nodes = ktrepl_nr_nodes;
 
 	for (; nid < nodes; nid++) {
-		first = !cross || region ?
-			ktrepl_region_replica(region, nid, poke->index[0]) : NULL;
-		if (next)
-			second = ktrepl_region_replica(next, nid, poke->index[1]);
+		/* As ktrepl_region_replica() does. */
+		first = !cross || replicas ? READ_ONCE(replicas[nid]) : NULL;
+		if (others)
+			second = READ_ONCE(others[nid]);
 		if (!first && !second)
 			continue;
 		if (to == poke->pages + max)
