@@ -10,9 +10,8 @@
  * under kgdb; a region that may go away (not those of the image) is kept by
  * whoever found it through text_mutex, arch_ktrepl_lock() or ktrepl_pt_lock,
  * all of which ktrepl_region_free() takes after the region has left the tree.
- * Replicas are unlisted under text_mutex.  A poke that holds arch_ktrepl_lock()
- * only has named its targets by then, or does not find them.  Past both locks and
- * ktrepl_pt_lock nobody uses them.
+ * Replicas are unlisted under text_mutex and arch_ktrepl_lock(), one of which
+ * every poke holds.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -94,10 +93,10 @@ struct ktrepl_region *ktrepl_region_alloc(const char *name, enum ktrepl_kind kin
 	if (start >= end || !PAGE_ALIGNED(start) || !PAGE_ALIGNED(end))
 		return ERR_PTR(-EINVAL);
 	pages = (end - start) >> PAGE_SHIFT;
-	entries = pages * ktrepl_max_nodes();
+	entries = size_mul(pages, ktrepl_max_nodes());
 	/* Its bitmaps lie behind it. */
-	region = kvzalloc(struct_size(region, replica, entries) +
-			  2 * bitmap_size(pages), GFP_KERNEL);
+	region = kvzalloc(size_add(struct_size(region, replica, entries),
+				   2 * bitmap_size(pages)), GFP_KERNEL);
 	if (!region)
 		return ERR_PTR(-ENOMEM);
 	region->name = name;
@@ -146,11 +145,61 @@ static void ktrepl_region_drain(void)
 	ktrepl_pt_barrier();
 }
 
-/* A replica that nobody can reach. */
-static void ktrepl_region_release(const struct ktrepl_region *region, int nid,
-				  struct page *replica)
+/**
+ * ktrepl_dropped - take note that a node has lost its replica of a page
+ * @region: the region
+ * @nid:   the node
+ * @index: page within the region
+ *
+ * Context: Any but NMI.
+ */
+void ktrepl_dropped(const struct ktrepl_region *region, int nid, unsigned long index)
 {
-	ktrepl_free(ktrepl_nodes[nid], ktrepl_region_stat(region), replica, PAGE_SIZE);
+	ktrepl_node_count(ktrepl_nodes[nid], KTREPL_STAT_DROP);
+	trace_ktrepl_drop(nid, ktrepl_region_addr(region, index));
+}
+
+/* Has replicas of a page, on these nodes, not found any more; on a list then. */
+static void ktrepl_region_unlist(struct ktrepl_region *region, unsigned long index,
+				 int first, int last, struct list_head *unlisted)
+{
+	struct page **entries = ktrepl_region_entries(region, index), *replica;
+	unsigned long flags;
+	int nid;
+
+	lockdep_assert_held(&text_mutex);
+
+	flags = arch_ktrepl_lock();
+	for (nid = first; nid <= last; nid++) {
+		replica = entries[nid];
+		if (!replica)
+			continue;
+		/* Pairs with READ_ONCE() in ktrepl_region_replica(). */
+		WRITE_ONCE(entries[nid], NULL);
+		set_page_private(replica, nid);
+		list_add(&replica->lru, unlisted);
+		ktrepl_dropped(region, nid, index);
+	}
+	arch_ktrepl_unlock(flags);
+}
+
+/* Frees the replicas on these nodes, after those who use them. */
+static void ktrepl_region_release(struct ktrepl_region *region, int first, int last)
+{
+	struct page *replica, *next;
+	LIST_HEAD(unlisted);
+	unsigned long i;
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	mutex_lock(&text_mutex);
+	for (i = 0; i < ktrepl_region_pages(region); i++)
+		ktrepl_region_unlist(region, i, first, last, &unlisted);
+	mutex_unlock(&text_mutex);
+	ktrepl_region_drain();
+	list_for_each_entry_safe(replica, next, &unlisted, lru)
+		ktrepl_free(ktrepl_nodes[page_private(replica)],
+			    ktrepl_region_stat(region), replica, PAGE_SIZE);
 }
 
 /**
@@ -162,21 +211,8 @@ static void ktrepl_region_release(const struct ktrepl_region *region, int nid,
  */
 void ktrepl_region_free(struct ktrepl_region *region)
 {
-	struct page *replica;
-	unsigned long i;
-	int nid;
-
-	lockdep_assert_held(&ktrepl_mutex);
-
-	ktrepl_region_drain();
-	for (i = 0; i < ktrepl_region_pages(region); i++)
-		for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-			replica = ktrepl_region_replica(region, nid, i);
-			if (!replica)
-				continue;
-			ktrepl_region_release(region, nid, replica);
-			ktrepl_dropped(region, nid, i);
-		}
+	/* Those who have found the region end, too. */
+	ktrepl_region_release(region, 0, ktrepl_nr_nodes - 1);
 	/* Those who ask in any context, by RCU: query.c. */
 	kvfree_rcu_mightsleep(region);
 }
@@ -480,50 +516,25 @@ unsigned long ktrepl_region_missing(struct ktrepl_region *region, int nid)
 	return nr;
 }
 
-/* No poke finds a replica any more. */
-static void ktrepl_region_unlist(struct ktrepl_region *region, int nid,
-				 unsigned long index)
-{
-	lockdep_assert_held(&text_mutex);
-
-	/* Pairs with READ_ONCE() in ktrepl_region_replica(). */
-	WRITE_ONCE(ktrepl_region_entries(region, index)[nid], NULL);
-	ktrepl_dropped(region, nid, index);
-}
-
-/**
- * ktrepl_dropped - take note that a node has lost its replica of a page
- * @region: the region
- * @nid:   the node
- * @index: page within the region
- *
- * Context: Any but NMI.
- */
-void ktrepl_dropped(const struct ktrepl_region *region, int nid, unsigned long index)
-{
-	ktrepl_node_count(ktrepl_nodes[nid], KTREPL_STAT_DROP);
-	trace_ktrepl_drop(nid, ktrepl_region_addr(region, index));
-}
-
 /* The image: all of the leaf, as a part of it cannot be another page's. */
 static void ktrepl_region_retire_leaf(struct ktrepl_region *region, int nid,
 				      unsigned long index)
 {
 	unsigned long addr = ktrepl_region_addr(region, index), i, end;
 	unsigned long leaf = ktrepl_leaf_size(addr);
+	struct page *replica;
+	LIST_HEAD(unlisted);
 
 	end = ktrepl_region_index(region, min(ALIGN(addr + 1, leaf), region->end) - 1);
 	i = ktrepl_region_index(region, max(ALIGN_DOWN(addr, leaf), region->start));
 	mutex_lock(&text_mutex);
-	for (; i <= end; i++) {
-		if (!ktrepl_region_replica(region, nid, i))
-			continue;
-		ktrepl_region_unlist(region, nid, i);
-		ktrepl_stat_move(ktrepl_nodes[nid], KTREPL_STAT_RESIDENT,
-				 KTREPL_STAT_RETIRED, PAGE_SIZE);
-	}
+	for (; i <= end; i++)
+		ktrepl_region_unlist(region, i, nid, nid, &unlisted);
 	mutex_unlock(&text_mutex);
 	ktrepl_region_drain();
+	list_for_each_entry(replica, &unlisted, lru)
+		ktrepl_stat_move(ktrepl_nodes[nid], KTREPL_STAT_RESIDENT,
+				 KTREPL_STAT_RETIRED, PAGE_SIZE);
 }
 
 /**
@@ -557,22 +568,5 @@ void ktrepl_region_retire(struct ktrepl_region *region, int nid, unsigned long i
  */
 void ktrepl_region_depopulate(struct ktrepl_region *region, int nid)
 {
-	struct page *replica, *next;
-	LIST_HEAD(unlisted);
-	unsigned long i;
-
-	lockdep_assert_held(&ktrepl_mutex);
-
-	mutex_lock(&text_mutex);
-	for (i = 0; i < ktrepl_region_pages(region); i++) {
-		replica = ktrepl_region_replica(region, nid, i);
-		if (!replica)
-			continue;
-		ktrepl_region_unlist(region, nid, i);
-		list_add(&replica->lru, &unlisted);
-	}
-	mutex_unlock(&text_mutex);
-	ktrepl_region_drain();
-	list_for_each_entry_safe(replica, next, &unlisted, lru)
-		ktrepl_region_release(region, nid, replica);
+	ktrepl_region_release(region, nid, nid);
 }
