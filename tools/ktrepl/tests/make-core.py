@@ -27,10 +27,10 @@ def page_of(at):
 
 
 def region(at, head, start, pages, replica):
-    """A region alone on a list, and the arrays of its replicas by node."""
+    """A region alone on a list, and the replicas of each page on two nodes."""
     put(head, LINEAR + at + 8)
     put(at, 0, LINEAR + head if head < IMAGE else TEXT + head - IMAGE, 0, start,
-        start + pages * PAGE, LINEAR + at + 0x80, 0, *(a and LINEAR + a for a in replica))
+        start + pages * PAGE, LINEAR + at + 0x80, 0, 2, *(a and page_of(a) for a in replica))
 
 
 def build(spoil):
@@ -43,12 +43,10 @@ def build(spoil):
     put(IMAGE + 0x4000, 1 if spoil == "off" else 2, 2, LINEAR + 0x20000, LINEAR + 0x20100)
     put(0x20000, 0, 1)
     put(0x20100, 0, spoil != "dead")
-    region(0x20200, IMAGE + 0x4100, TEXT, 2, (0, 0x21000))
-    region(0x20400, IMAGE + 0x4200, MODULE, 1, (0x22000, 0))
+    region(0x20200, IMAGE + 0x4100, TEXT, 2, (0, 0x30000, 0, 0x31000))
+    region(0x20400, IMAGE + 0x4200, MODULE, 1, (0x41000, 0))
     put(0x20280, spoil == "stale")
     put(0x20430, spoil == "dying")
-    put(0x21000, page_of(0x30000), page_of(0x31000))
-    put(0x22000, page_of(0x41000))
     # From the top: an entry for the module, by a table of pages.
     put(IMAGE + 0x5000 + 511 * 8, 0x50003)
     put(0x50000 + 511 * 8, 0x51003)
@@ -79,7 +77,8 @@ def info(spoil):
         "SYMBOL(ktrepl_execmem_regions)": f"{TEXT + 0x4200:x}",
         "OFFSET(ktrepl_region.list)": "8", "OFFSET(ktrepl_region.start)": "24",
         "OFFSET(ktrepl_region.end)": "32", "OFFSET(ktrepl_region.stale)": "40",
-        "OFFSET(ktrepl_region.dying)": "48", "OFFSET(ktrepl_region.replica)": "56",
+        "OFFSET(ktrepl_region.dying)": "48", "OFFSET(ktrepl_region.nodes)": "56",
+        "OFFSET(ktrepl_region.replica)": "64",
     }
     if spoil == "plain":
         lines = {key: value for key, value in lines.items() if "trepl" not in key}
