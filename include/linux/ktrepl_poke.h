@@ -88,19 +88,6 @@ ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr, size_t len)
 }
 
 /**
- * ktrepl_poke_replicated - can a poke have replicas to write?
- * @poke: iterator, which ktrepl_poke_first() has filled
- *
- * Context: As for ktrepl_poke_first().
- * Return: true when a page of the range is in a region.
- */
-static __always_inline bool
-ktrepl_poke_replicated(const struct ktrepl_poke_iter *poke)
-{
-	return poke->span;
-}
-
-/**
  * ktrepl_poke_next - step to the next replicas that a poke has to write
  * @poke: iterator; the caller has just written the @poke->nr targets
  *
@@ -113,7 +100,7 @@ ktrepl_poke_replicated(const struct ktrepl_poke_iter *poke)
  */
 static __always_inline bool ktrepl_poke_next(struct ktrepl_poke_iter *poke)
 {
-	if (!ktrepl_poke_replicated(poke))
+	if (!poke->span)
 		return false;
 	return __ktrepl_poke_next(poke);
 }
@@ -148,11 +135,6 @@ static inline void ktrepl_poke_first(struct ktrepl_poke_iter *poke,
 				     unsigned long addr, size_t len)
 {
 	poke->nr = 1;
-}
-
-static inline bool ktrepl_poke_replicated(const struct ktrepl_poke_iter *poke)
-{
-	return false;
 }
 
 static inline bool ktrepl_poke_next(struct ktrepl_poke_iter *poke)

@@ -13,7 +13,8 @@
  * NOKPROBE_SYMBOL(), and kgdb refuses breakpoints there
  * (CONFIG_KGDB_HONOUR_BLOCKLIST).  Some of arm64's are noinstr, which keeps
  * probes away from them: what they call may be traced, copy_to_kernel_nofault()
- * too.  Only what each poke calls is not, as an empty entry costs as well.
+ * too.  __ktrepl_poke_first() and __ktrepl_poke_next(), which each poke calls, are
+ * not, as the nops of an entry cost as well.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt

@@ -69,13 +69,19 @@ static __always_inline void ktrepl_sync_entry(const void *entry, u64 val)
 void arch_ktrepl_sync_targets(unsigned long alias, unsigned int nr, size_t len);
 
 /*
+ * Does ktrepl_poke_sync() maintain the caches of a poke, so that they need not be
+ * maintained at the address that runs?
+ */
+#define ktrepl_poke_synced(poke)	((poke)->span != 0)
+
+/*
  * The caches of all targets, which have just been written through @alias and the
  * pages below.  Not asking the static key: its own branches are patched one
  * after the other.
  */
 #define ktrepl_poke_sync(poke, alias, len)				\
 do {									\
-	if (ktrepl_poke_replicated(poke)) {				\
+	if (ktrepl_poke_synced(poke)) {					\
 		arch_ktrepl_sync_targets((unsigned long)(alias),	\
 					 (poke)->nr, len);		\
 		(poke)->synced = (poke)->nr;				\
@@ -87,6 +93,11 @@ do {									\
 static __always_inline void ktrepl_sync_entry(const void *entry, u64 val) { }
 
 struct ktrepl_poke_iter;
+
+static __always_inline bool ktrepl_poke_synced(const struct ktrepl_poke_iter *poke)
+{
+	return false;
+}
 
 static __always_inline void ktrepl_poke_sync(struct ktrepl_poke_iter *poke,
 					     const void *alias, size_t len) { }
