@@ -82,12 +82,13 @@ static void ktrepl_region_primary(struct kunit *test)
 static void ktrepl_region_window(struct kunit *test)
 {
 	struct ktrepl_window *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
+	struct ktrepl_region region = { .kind = KTREPL_TEXT };
 	struct page *page = alloc_page(GFP_KERNEL);
 	void *alias;
 
 	KUNIT_ASSERT_TRUE(test, page && w);
 	mutex_lock(&ktrepl_mutex);
-	ktrepl_window_add(w, page, NULL, 0, 0);
+	ktrepl_window_add(w, page, &region, 0, 0);
 	if (ktrepl_window_open(w)) {
 		alias = w->alias;
 		KUNIT_EXPECT_PTR_EQ(test, vmalloc_to_page(alias), page);

@@ -670,11 +670,14 @@ static void ktrepl_sync_caches(struct kunit *test)
 	};
 	unsigned long marker = (unsigned long)ktrepl_info->marker;
 	struct ktrepl_region *region = ktrepl_region_find(marker);
+	struct ktrepl_region rodata = { .kind = KTREPL_RODATA };
+	struct ktrepl_window *w = kunit_kzalloc(test, sizeof(*w), GFP_KERNEL);
 	struct ktrepl_sync_test *t = test->priv;
 	unsigned long page = (unsigned long)page_address(t->page);
 	u32 old[2], bytes[16] = { };
-	int replicas = ktrepl_test_replicas(region, ktrepl_region_index(region, marker));
+	int replicas = ktrepl_test_replicas(region, ktrepl_region_index(region, marker)), i;
 
+	KUNIT_ASSERT_NOT_NULL(test, w);
 	/* What is longer than an instruction goes through a function. */
 	memcpy(old, (void *)marker, sizeof(old));
 	KUNIT_ASSERT_EQ(test, register_kprobe(&probe), 0);
@@ -688,6 +691,15 @@ static void ktrepl_sync_caches(struct kunit *test)
 	arch_ktrepl_poke((void *)marker, old, sizeof(old));
 	KUNIT_EXPECT_EQ(test, ktrepl_sync_take_cached(), (1 + replicas) * sizeof(old));
 	mutex_unlock(&text_mutex);
+	/* And for those pages of a window that are text. */
+	mutex_lock(&ktrepl_mutex);
+	for (i = 0; i < 7; i++)
+		ktrepl_window_add(w, t->page, i % 3 ? region : &rodata, 0, 0);
+	if (ktrepl_window_open(w)) {
+		ktrepl_window_close(w);
+		KUNIT_EXPECT_EQ(test, ktrepl_sync_take_cached(), 4 * PAGE_SIZE);
+	}
+	mutex_unlock(&ktrepl_mutex);
 	ktrepl_sync_writer = NULL;
 	unregister_kprobe(&probe);
 }

@@ -97,11 +97,31 @@ void ktrepl_window_fill(const struct ktrepl_window *w, unsigned int i,
 	trace_ktrepl_copy(w->nids[i], ktrepl_region_addr(w->regions[i], w->index[i]));
 }
 
+/* Nobody executes read-only data: for them there is nothing to maintain. */
+static bool ktrepl_window_text(const struct ktrepl_window *w, unsigned int i)
+{
+	return i < w->nr && w->regions[i]->kind == KTREPL_TEXT;
+}
+
+/* Instruction caches follow what has been written. */
+static void ktrepl_window_sync(const struct ktrepl_window *w)
+{
+	unsigned long alias = (unsigned long)w->alias;
+	unsigned int i, end;
+
+	for (i = 0; i < w->nr; i = end + 1) {
+		for (end = i; ktrepl_window_text(w, end); end++)
+			;
+		if (end > i)
+			arch_ktrepl_sync_alias(alias + i * PAGE_SIZE, alias + end * PAGE_SIZE);
+	}
+}
+
 /**
  * ktrepl_window_close - no alias of the pages is writable any more
  * @w: the window, open
  *
- * Instruction caches follow what has been written.
+ * Instruction caches follow what has been written of text.
  *
  * Context: Process context, ktrepl_mutex held.
  */
@@ -112,7 +132,7 @@ void ktrepl_window_close(struct ktrepl_window *w)
 
 	lockdep_assert_held(&ktrepl_mutex);
 
-	arch_ktrepl_sync_alias(start, end);
+	ktrepl_window_sync(w);
 	vunmap(w->alias);
 	/* vunmap() leaves that for later. */
 	flush_tlb_kernel_range(start, end);
