@@ -215,7 +215,10 @@ void ktrepl_free(struct ktrepl_node *node, enum ktrepl_stat stat,
 
 	if (WARN_ON_ONCE(!chunk))
 		return;
-	bitmap_clear(chunk->map, page - chunk->page, size >> PAGE_SHIFT);
+	if (size == PAGE_SIZE)
+		__clear_bit(page - chunk->page, chunk->map);
+	else
+		bitmap_clear(chunk->map, page - chunk->page, size >> PAGE_SHIFT);
 	chunk->used -= size >> PAGE_SHIFT;
 	ktrepl_stat_move(node, stat, KTREPL_STAT_FREE, size);
 	if (!chunk->used && ktrepl_another_is_empty(node, chunk)) {

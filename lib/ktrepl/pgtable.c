@@ -358,7 +358,7 @@ static void ktrepl_sync_ptes(struct ktrepl_cursor *c, int nid, pte_t *n,
 }
 
 /* What one node may have of a step: a power of two. */
-static unsigned long ktrepl_step(void)
+static __always_inline unsigned long ktrepl_step(void)
 {
 	return clamp(KTREPL_STEP >> order_base_2(ktrepl_nr_nodes), 1UL,
 		     (unsigned long)PTRS_PER_PTE);
