@@ -136,15 +136,6 @@ bool ktrepl_region_remove(const struct ktrepl_region *region)
 	return done;
 }
 
-/* Pokes and walks end that may use what is not to be found any more. */
-static void ktrepl_region_drain(void)
-{
-	mutex_lock(&text_mutex);
-	arch_ktrepl_unlock(arch_ktrepl_lock());
-	mutex_unlock(&text_mutex);
-	ktrepl_pt_barrier();
-}
-
 /**
  * ktrepl_dropped - take note that a node has lost its replica of a page
  * @region: the region
@@ -159,7 +150,10 @@ void ktrepl_dropped(const struct ktrepl_region *region, int nid, unsigned long i
 	trace_ktrepl_drop(nid, ktrepl_region_addr(region, index));
 }
 
-/* Has replicas of a page, on these nodes, not found any more; on a list then. */
+/*
+ * Has replicas of a page, on these nodes, not found any more; on a list then.
+ * Pokes that may use them, or have found the region, end.
+ */
 static void ktrepl_region_unlist(struct ktrepl_region *region, unsigned long index,
 				 int first, int last, struct list_head *unlisted)
 {
@@ -183,12 +177,13 @@ static void ktrepl_region_unlist(struct ktrepl_region *region, unsigned long ind
 	arch_ktrepl_unlock(flags);
 }
 
-/* Frees the replicas on these nodes, after those who use them. */
+/* Frees the replicas on these nodes, after pokes and walks that may use them. */
 static void ktrepl_region_release(struct ktrepl_region *region, int first, int last)
 {
 	struct page *replica, *next;
 	LIST_HEAD(unlisted);
 	unsigned long i;
+	int nid;
 
 	lockdep_assert_held(&ktrepl_mutex);
 
@@ -196,10 +191,13 @@ static void ktrepl_region_release(struct ktrepl_region *region, int first, int l
 	for (i = 0; i < ktrepl_region_pages(region); i++)
 		ktrepl_region_unlist(region, i, first, last, &unlisted);
 	mutex_unlock(&text_mutex);
-	ktrepl_region_drain();
-	list_for_each_entry_safe(replica, next, &unlisted, lru)
-		ktrepl_free(ktrepl_nodes[page_private(replica)],
-			    ktrepl_region_stat(region), replica, PAGE_SIZE);
+	ktrepl_pt_barrier();
+	list_for_each_entry_safe(replica, next, &unlisted, lru) {
+		nid = page_private(replica);
+		set_page_private(replica, 0);
+		ktrepl_free(ktrepl_nodes[nid], ktrepl_region_stat(region), replica,
+			    PAGE_SIZE);
+	}
 }
 
 /**
@@ -531,10 +529,12 @@ static void ktrepl_region_retire_leaf(struct ktrepl_region *region, int nid,
 	for (; i <= end; i++)
 		ktrepl_region_unlist(region, i, nid, nid, &unlisted);
 	mutex_unlock(&text_mutex);
-	ktrepl_region_drain();
-	list_for_each_entry(replica, &unlisted, lru)
+	ktrepl_pt_barrier();
+	list_for_each_entry(replica, &unlisted, lru) {
+		set_page_private(replica, 0);
 		ktrepl_stat_move(ktrepl_nodes[nid], KTREPL_STAT_RESIDENT,
 				 KTREPL_STAT_RETIRED, PAGE_SIZE);
+	}
 }
 
 /**
