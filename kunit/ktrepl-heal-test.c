@@ -134,7 +134,7 @@ static void ktrepl_heal_shortage(struct kunit *test)
 	}
 }
 
-/* Not what is missing: more of that may be known after the next scan. */
+/* Not what is missing: more of that is known when another node goes live. */
 static unsigned long ktrepl_heal_there(void)
 {
 	return ktrepl_test_stat(KTREPL_STAT_RESIDENT) + ktrepl_test_stat(KTREPL_STAT_MODULE);
