@@ -310,30 +310,13 @@ static bool ktrepl_execmem_listed(const struct ktrepl_region *region,
 static void ktrepl_execmem_drop(struct ktrepl_region *region, unsigned long index,
 				int lost)
 {
-	unsigned long addr = ktrepl_region_addr(region, index), flags;
-	struct page *replica;
-	int nid;
-
-	lockdep_assert_held(&text_mutex);
+	unsigned long addr = ktrepl_region_addr(region, index);
+	LIST_HEAD(unlisted);
 
 	ktrepl_page_map_primary(region, index);
 	flush_tlb_kernel_range(addr, addr + PAGE_SIZE);
-	for (nid = 0; nid < ktrepl_nr_nodes; nid++) {
-		replica = ktrepl_region_replica(region, nid, index);
-		if (!replica)
-			continue;
-		flags = arch_ktrepl_lock();
-		WRITE_ONCE(ktrepl_region_entries(region, index)[nid], NULL);
-		arch_ktrepl_unlock(flags);
-		ktrepl_pt_barrier();
-		if (nid == lost)
-			ktrepl_stat_move(ktrepl_nodes[nid], KTREPL_STAT_MODULE,
-					 KTREPL_STAT_RETIRED, PAGE_SIZE);
-		else
-			ktrepl_free(ktrepl_nodes[nid], KTREPL_STAT_MODULE, replica,
-				    PAGE_SIZE);
-		ktrepl_dropped(region, nid, index);
-	}
+	ktrepl_region_unlist(region, index, 0, ktrepl_nr_nodes - 1, &unlisted);
+	ktrepl_region_reclaim(region, &unlisted, lost);
 }
 
 /*

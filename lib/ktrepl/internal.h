@@ -355,7 +355,10 @@ struct page **ktrepl_region_reserve(struct ktrepl_region *region, int nid);
 void ktrepl_region_publish(struct ktrepl_region *region, int nid, struct page **fresh);
 unsigned long ktrepl_region_missing(struct ktrepl_region *region, int nid);
 void ktrepl_region_retire(struct ktrepl_region *region, int nid, unsigned long index);
-void ktrepl_dropped(const struct ktrepl_region *region, int nid, unsigned long index);
+void ktrepl_region_unlist(struct ktrepl_region *region, unsigned long index,
+			  int first, int last, struct list_head *unlisted);
+void ktrepl_region_reclaim(const struct ktrepl_region *region,
+			   struct list_head *unlisted, int lost);
 void ktrepl_region_depopulate(struct ktrepl_region *region, int nid);
 
 /* verify.c */

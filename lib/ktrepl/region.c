@@ -137,30 +137,25 @@ bool ktrepl_region_remove(const struct ktrepl_region *region)
 }
 
 /**
- * ktrepl_dropped - take note that a node has lost its replica of a page
+ * ktrepl_region_unlist - have replicas of a page not found any more
  * @region: the region
- * @nid:   the node
  * @index: page within the region
+ * @first: the first node that loses its replica
+ * @last:  the last one
+ * @unlisted: they are on it then, for ktrepl_region_reclaim()
  *
- * Context: Any but NMI.
- */
-void ktrepl_dropped(const struct ktrepl_region *region, int nid, unsigned long index)
-{
-	ktrepl_node_count(ktrepl_nodes[nid], KTREPL_STAT_DROP);
-	trace_ktrepl_drop(nid, ktrepl_region_addr(region, index));
-}
-
-/*
- * Has replicas of a page, on these nodes, not found any more; on a list then.
  * Pokes that may use them, or have found the region, end.
+ *
+ * Context: Process context, ktrepl_mutex and text_mutex held.
  */
-static void ktrepl_region_unlist(struct ktrepl_region *region, unsigned long index,
-				 int first, int last, struct list_head *unlisted)
+void ktrepl_region_unlist(struct ktrepl_region *region, unsigned long index,
+			  int first, int last, struct list_head *unlisted)
 {
 	struct page **entries = ktrepl_region_entries(region, index), *replica;
 	unsigned long flags;
 	int nid;
 
+	lockdep_assert_held(&ktrepl_mutex);
 	lockdep_assert_held(&text_mutex);
 
 	flags = arch_ktrepl_lock();
@@ -172,32 +167,52 @@ static void ktrepl_region_unlist(struct ktrepl_region *region, unsigned long ind
 		WRITE_ONCE(entries[nid], NULL);
 		set_page_private(replica, nid);
 		list_add(&replica->lru, unlisted);
-		ktrepl_dropped(region, nid, index);
+		ktrepl_node_count(ktrepl_nodes[nid], KTREPL_STAT_DROP);
+		trace_ktrepl_drop(nid, ktrepl_region_addr(region, index));
 	}
 	arch_ktrepl_unlock(flags);
 }
 
-/* Frees the replicas on these nodes, after pokes and walks that may use them. */
-static void ktrepl_region_release(struct ktrepl_region *region, int first, int last)
+/**
+ * ktrepl_region_reclaim - free replicas, after walks that may use them
+ * @region: the region
+ * @unlisted: from ktrepl_region_unlist()
+ * @lost: a node of which the memory is not used again, or NUMA_NO_NODE
+ *
+ * Context: Process context, ktrepl_mutex held.
+ */
+void ktrepl_region_reclaim(const struct ktrepl_region *region,
+			   struct list_head *unlisted, int lost)
 {
+	const enum ktrepl_stat stat = ktrepl_region_stat(region);
 	struct page *replica, *next;
-	LIST_HEAD(unlisted);
-	unsigned long i;
 	int nid;
 
 	lockdep_assert_held(&ktrepl_mutex);
+
+	ktrepl_pt_barrier();
+	list_for_each_entry_safe(replica, next, unlisted, lru) {
+		nid = page_private(replica);
+		set_page_private(replica, 0);
+		if (nid == lost)
+			ktrepl_stat_move(ktrepl_nodes[nid], stat, KTREPL_STAT_RETIRED,
+					 PAGE_SIZE);
+		else
+			ktrepl_free(ktrepl_nodes[nid], stat, replica, PAGE_SIZE);
+	}
+}
+
+/* Frees all replicas on these nodes. */
+static void ktrepl_region_release(struct ktrepl_region *region, int first, int last)
+{
+	LIST_HEAD(unlisted);
+	unsigned long i;
 
 	mutex_lock(&text_mutex);
 	for (i = 0; i < ktrepl_region_pages(region); i++)
 		ktrepl_region_unlist(region, i, first, last, &unlisted);
 	mutex_unlock(&text_mutex);
-	ktrepl_pt_barrier();
-	list_for_each_entry_safe(replica, next, &unlisted, lru) {
-		nid = page_private(replica);
-		set_page_private(replica, 0);
-		ktrepl_free(ktrepl_nodes[nid], ktrepl_region_stat(region), replica,
-			    PAGE_SIZE);
-	}
+	ktrepl_region_reclaim(region, &unlisted, NUMA_NO_NODE);
 }
 
 /**
@@ -520,7 +535,6 @@ static void ktrepl_region_retire_leaf(struct ktrepl_region *region, int nid,
 {
 	unsigned long addr = ktrepl_region_addr(region, index), i, end;
 	unsigned long leaf = ktrepl_leaf_size(addr);
-	struct page *replica;
 	LIST_HEAD(unlisted);
 
 	end = ktrepl_region_index(region, min(ALIGN(addr + 1, leaf), region->end) - 1);
@@ -529,12 +543,7 @@ static void ktrepl_region_retire_leaf(struct ktrepl_region *region, int nid,
 	for (; i <= end; i++)
 		ktrepl_region_unlist(region, i, nid, nid, &unlisted);
 	mutex_unlock(&text_mutex);
-	ktrepl_pt_barrier();
-	list_for_each_entry(replica, &unlisted, lru) {
-		set_page_private(replica, 0);
-		ktrepl_stat_move(ktrepl_nodes[nid], KTREPL_STAT_RESIDENT,
-				 KTREPL_STAT_RETIRED, PAGE_SIZE);
-	}
+	ktrepl_region_reclaim(region, &unlisted, nid);
 }
 
 /**
