@@ -224,7 +224,7 @@ static u32 ktrepl_execmem_call_marker(void *arg)
 	return ((u32 (*)(void))arg)();
 }
 
-/* A page of each kind of area is copied, and executed where it is local. */
+/* [F7]: a page of each kind of area is copied, and executed where it is local. */
 static void ktrepl_execmem_where(struct kunit *test)
 {
 	static const enum execmem_type types[] = {

@@ -61,7 +61,7 @@ static void ktrepl_sync_exit(struct kunit *test)
 /*
  * Addresses that nobody else uses, aligned to their size: where the kernel's
  * root entry for the image is a node's own (x86), or behind the addresses that
- * vmalloc() likes best.
+ * vmalloc() likes best.  Changes there are told of from now on.
  */
 static unsigned long ktrepl_sync_reserve(struct kunit *test, unsigned long size)
 {
@@ -72,6 +72,8 @@ static unsigned long ktrepl_sync_reserve(struct kunit *test, unsigned long size)
 	if (IS_ENABLED(CONFIG_KTREPL_ROOTS)) {
 		start = MODULES_VADDR;
 		end = MODULES_END;
+	} else {
+		ktrepl_highest = ULONG_MAX;
 	}
 	if (t->area)
 		free_vm_area(t->area);

@@ -17,6 +17,7 @@
 
 #include <linux/arm_sdei.h>
 #include <linux/cpu_pm.h>
+#include <linux/execmem.h>
 #include <linux/kprobes.h>
 #include <linux/ktrepl_mm.h>
 #include <linux/ktrepl_arch.h>
@@ -127,6 +128,24 @@ static struct notifier_block ktrepl_cpu_pm_nb = {
 	.notifier_call = ktrepl_cpu_pm_notify,
 };
 
+/**
+ * ktrepl_execmem_near - have executable memory where nodes have tables of their own
+ * @range: where it may be
+ * @start: first of the 2 GiB of addresses around the image that modules may have,
+ *	   or 0
+ *
+ * What finds no room there is at the addresses of @range, and is not replicated.
+ */
+void __init ktrepl_execmem_near(struct execmem_range *range, unsigned long start)
+{
+	if (!start)
+		return;
+	range->fallback_start = range->start;
+	range->fallback_end = range->end;
+	range->start = start;
+	range->end = start + SZ_2G;
+}
+
 const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 {
 	struct ktrepl_arch_info *info = &ktrepl_arm64_info;
@@ -145,6 +164,13 @@ const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 	ktrepl_add_part("image-rodata", KTREPL_RODATA,
 			(unsigned long)__start_rodata, ktrepl_rodata_end(),
 			__hyp_rodata_start, __hyp_rodata_end);
+	/*
+	 * The 2 GiB that module_init_limits() chooses, and ktrepl_execmem_near() is
+	 * told of, are around the image, or end with it.
+	 */
+	info->lowest = ALIGN_DOWN((unsigned long)_end - SZ_2G, PMD_SIZE);
+	info->highest = ALIGN(kaslr_enabled() ? (unsigned long)_text + SZ_2G :
+						(unsigned long)_end, PMD_SIZE);
 	cpu_pm_register_notifier(&ktrepl_cpu_pm_nb);
 	return info;
 }

@@ -63,8 +63,10 @@ struct ktrepl_range {
  *		  at one address.  Stores that split a leaf of the primary are
  *		  preceded by ktrepl_split_leaf()
  * @lowest:	  [F7] no address below this one is mapped by tables of a node's
- *		  own, nor is it of executable memory: changes of mappings there
- *		  cost a comparison.  0 if there is no such bound
+ *		  own, and executable memory there is not replicated: changes of
+ *		  mappings there cost a comparison.  0 if there is no such bound
+ * @highest:	  [F7] so for addresses from this one on.  Both are aligned to
+ *		  what a table of PTEs covers.  0 if there is no such bound
  * @text_mutex:	  [F8] every patcher holds text_mutex for as long as it patches, or
  *		  stops all other CPUs and finds that nobody holds it
  * @fake_nodes:	  [F4] number of pretended nodes, for a port without NUMA;
@@ -77,6 +79,7 @@ struct ktrepl_arch_info {
 	void *marker;
 	bool keep_leaves;
 	unsigned long lowest;
+	unsigned long highest;
 	bool text_mutex;
 	unsigned int fake_nodes;
 };

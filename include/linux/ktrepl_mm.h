@@ -27,7 +27,7 @@ struct ptdump_state;
 DECLARE_STATIC_KEY_FALSE(ktrepl_key);
 
 /* Set before replication is on for the first time. */
-extern unsigned long ktrepl_lowest;
+extern unsigned long ktrepl_lowest, ktrepl_highest;
 
 void __ktrepl_sync_range(unsigned long start, unsigned long end);
 void __ktrepl_split_leaf(unsigned long addr);
@@ -48,7 +48,8 @@ static __always_inline void ktrepl_sync_range(unsigned long start,
 					      unsigned long end)
 {
 	if (IS_ENABLED(CONFIG_HAVE_ARCH_KTREPL) &&
-	    static_branch_unlikely(&ktrepl_key) && end > ktrepl_lowest)
+	    static_branch_unlikely(&ktrepl_key) &&
+	    end > ktrepl_lowest && start < ktrepl_highest)
 		__ktrepl_sync_range(start, end);
 }
 

@@ -32,7 +32,7 @@ DEFINE_MUTEX(ktrepl_mutex);
 
 const struct ktrepl_arch_info *ktrepl_info;
 struct ktrepl_region *ktrepl_image[KTREPL_MAX_RANGES];
-unsigned long ktrepl_lowest __read_mostly;
+unsigned long ktrepl_lowest __read_mostly, ktrepl_highest __read_mostly;
 
 /*
  * The node whose replicas this CPU uses; NULL: the primary.  Written on the CPU
@@ -605,11 +605,12 @@ static int ktrepl_start(void)
 	if (err)
 		return err;
 	ktrepl_lowest = ktrepl_info->lowest;
+	ktrepl_highest = ktrepl_info->highest ?: ULONG_MAX;
 	for (i = 0; i < ktrepl_info->nr_ranges; i++) {
 		const struct ktrepl_range *r = &ktrepl_info->ranges[i];
 		struct ktrepl_region *region;
 
-		if (r->start < ktrepl_lowest)
+		if (r->start < ktrepl_lowest || r->end > ktrepl_highest)
 			return -EINVAL;
 		region = ktrepl_region_register(r->name, r->kind, r->start, r->end);
 		if (IS_ERR(region))

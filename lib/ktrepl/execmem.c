@@ -435,7 +435,8 @@ static bool ktrepl_execmem_due(struct ktrepl_region *region, bool retry)
 	/* Pairs with ktrepl_execmem_queue(). */
 	return (xchg(&region->dirty, false) || (retry && region->incomplete)) &&
 	       /* Nobody would tell of changes. */
-	       region->start >= ktrepl_lowest && !ktrepl_execmem_init_section(region);
+	       region->start >= ktrepl_lowest && region->end <= ktrepl_highest &&
+	       !ktrepl_execmem_init_section(region);
 }
 
 static void ktrepl_execmem_copy_begin_all(struct ktrepl_region *region)

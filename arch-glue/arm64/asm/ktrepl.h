@@ -28,6 +28,9 @@
 #define arch_ktrepl_split_prot(prot)					\
 	__pgprot((pgprot_val(prot) & ~PTE_CONT) | PTE_TYPE_PAGE)
 
+struct execmem_range;
+
+void ktrepl_execmem_near(struct execmem_range *range, unsigned long start);
 void arch_ktrepl_store(pgd_t *root, void *entry, u64 val);
 unsigned long arch_ktrepl_lock(void);
 void arch_ktrepl_unlock(unsigned long flags);
@@ -92,7 +95,10 @@ do {									\
 
 static __always_inline void ktrepl_sync_entry(const void *entry, u64 val) { }
 
+struct execmem_range;
 struct ktrepl_poke_iter;
+
+static inline void ktrepl_execmem_near(struct execmem_range *range, unsigned long start) { }
 
 static __always_inline bool ktrepl_poke_synced(const struct ktrepl_poke_iter *poke)
 {
