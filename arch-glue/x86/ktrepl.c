@@ -196,7 +196,7 @@ static void ktrepl_copy_entries(pgd_t *dst, const pgd_t *src)
 	 * meanwhile is repeated in @dst soon, but until then the CPU must not
 	 * see one half done.
 	 */
-#pragma GCC unroll 8
+#pragma GCC unroll 32
 	for (i = 0; i < PTRS_PER_PGD / 2; i++)
 		WRITE_ONCE(dst[i], READ_ONCE(src[i]));
 	/* Per mm, too, with page table isolation. */
