@@ -166,11 +166,12 @@ const struct ktrepl_arch_info *arch_ktrepl_setup(void)
 			__hyp_rodata_start, __hyp_rodata_end);
 	/*
 	 * The 2 GiB that module_init_limits() chooses, and ktrepl_execmem_near() is
-	 * told of, are around the image, or end with it.
+	 * told of, are around the image, or end with it: then nothing behind its
+	 * read-only data is replicated, and the areas of vmalloc() follow the image.
 	 */
 	info->lowest = ALIGN_DOWN((unsigned long)_end - SZ_2G, PMD_SIZE);
 	info->highest = ALIGN(kaslr_enabled() ? (unsigned long)_text + SZ_2G :
-						(unsigned long)_end, PMD_SIZE);
+						ktrepl_rodata_end(), PMD_SIZE);
 	cpu_pm_register_notifier(&ktrepl_cpu_pm_nb);
 	return info;
 }

@@ -610,7 +610,7 @@ static int ktrepl_start(void)
 		const struct ktrepl_range *r = &ktrepl_info->ranges[i];
 		struct ktrepl_region *region;
 
-		if (r->start < ktrepl_lowest || r->end > ktrepl_highest)
+		if (!ktrepl_in_bounds(r->start, r->end))
 			return -EINVAL;
 		region = ktrepl_region_register(r->name, r->kind, r->start, r->end);
 		if (IS_ERR(region))

@@ -435,7 +435,7 @@ static bool ktrepl_execmem_due(struct ktrepl_region *region, bool retry)
 	/* Pairs with ktrepl_execmem_queue(). */
 	return (xchg(&region->dirty, false) || (retry && region->incomplete)) &&
 	       /* Nobody would tell of changes. */
-	       region->start >= ktrepl_lowest && region->end <= ktrepl_highest &&
+	       ktrepl_in_bounds(region->start, region->end) &&
 	       !ktrepl_execmem_init_section(region);
 }
 

@@ -243,6 +243,12 @@ ktrepl_region_replica(const struct ktrepl_region *region, unsigned long nid,
 	return READ_ONCE(ktrepl_region_entries(region, index)[nid]);
 }
 
+/* [F7] May nodes have tables of their own, all the way from @start to @end? */
+static inline bool ktrepl_in_bounds(unsigned long start, unsigned long end)
+{
+	return start >= ktrepl_lowest && end <= ktrepl_highest;
+}
+
 /* core.c: life cycle */
 enum ktrepl_state {
 	KTREPL_BOOTING,		/* parameters are only remembered */
