@@ -146,6 +146,31 @@ static void ktrepl_poke_crosses(struct kunit *test)
 	mutex_unlock(&text_mutex);
 }
 
+/* Short pokes of the image's text, and no others, need no look for the primary. */
+static void ktrepl_poke_text(struct kunit *test)
+{
+	unsigned long addr = (unsigned long)ktrepl_info->marker;
+	struct ktrepl_test_region *t = test->priv;
+	struct ktrepl_region *image = ktrepl_image[0];
+	struct ktrepl_poke_iter poke = { };
+
+	mutex_lock(&text_mutex);
+	KUNIT_EXPECT_FALSE(test, ktrepl_poke_image(&poke, (unsigned long)t->mem, 4));
+	if (addr) {
+		KUNIT_EXPECT_TRUE(test, ktrepl_poke_image(&poke, addr, 4));
+		KUNIT_EXPECT_PTR_EQ(test, poke.pages[0][0], ktrepl_primary_page(addr));
+		KUNIT_EXPECT_EQ(test, poke.nr,
+				1 + ktrepl_test_replicas(image, ktrepl_region_index(image, addr)));
+		poke.synced = poke.nr;
+		KUNIT_EXPECT_FALSE(test, ktrepl_poke_next(&poke));
+		KUNIT_EXPECT_FALSE(test, ktrepl_poke_image(&poke, addr, 9));
+		KUNIT_EXPECT_FALSE(test, ktrepl_poke_image(&poke, addr | ~PAGE_MASK, 2));
+		KUNIT_EXPECT_FALSE(test, ktrepl_poke_image(&poke, image->start - 4, 4));
+		KUNIT_EXPECT_FALSE(test, ktrepl_poke_image(&poke, image->end, 4));
+	}
+	mutex_unlock(&text_mutex);
+}
+
 /* What is in no region, or no page, has no replicas, and is written once. */
 static void ktrepl_poke_outside(struct kunit *test)
 {
@@ -245,6 +270,7 @@ static struct kunit_case ktrepl_poke_cases[] = {
 	KUNIT_CASE(ktrepl_poke_iterator),
 	KUNIT_CASE(ktrepl_poke_long),
 	KUNIT_CASE(ktrepl_poke_crosses),
+	KUNIT_CASE(ktrepl_poke_text),
 	KUNIT_CASE(ktrepl_poke_outside),
 	KUNIT_CASE(ktrepl_poke_counted),
 	KUNIT_CASE(ktrepl_poke_half),

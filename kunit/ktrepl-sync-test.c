@@ -818,8 +818,8 @@ static void ktrepl_sync_noprobe(struct kunit *test)
 {
 #ifdef CONFIG_KPROBES
 	static const char *const names[] = {
-		"__ktrepl_poke_first", "__ktrepl_poke_next", "ktrepl_poke_fill",
-		"ktrepl_poke_any", "ktrepl_poke_more",
+		"__ktrepl_poke_image", "__ktrepl_poke_first", "__ktrepl_poke_next",
+		"ktrepl_poke_fill", "ktrepl_poke_any", "ktrepl_poke_more",
 		"ktrepl_poke_differs", "ktrepl_poke_report", "ktrepl_poke_check",
 		"ktrepl_region_find", "ktrepl_execmem_is_on", "ktrepl_execmem_queue",
 		"ktrepl_heal_queue", "ktrepl_diverged", "ktrepl_broken",

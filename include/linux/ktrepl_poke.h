@@ -34,10 +34,9 @@ struct ktrepl_poke_iter {
 	struct page *primary[2];
 	struct ktrepl_region *region[2];
 	unsigned long index[2];
-	unsigned int offset, len, span;
+	unsigned int offset, len, span, synced;
 	int nid;
-	unsigned int synced, again;
-	bool brief;
+	bool again, brief;
 #endif
 };
 
@@ -60,9 +59,32 @@ struct ktrepl_poke_site {
 
 DECLARE_STATIC_KEY_FALSE(ktrepl_key);
 
+unsigned int __ktrepl_poke_image(struct ktrepl_poke_iter *poke, unsigned long addr,
+				 size_t len);
 void __ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr,
 			 size_t len);
 bool __ktrepl_poke_next(struct ktrepl_poke_iter *poke);
+
+/**
+ * ktrepl_poke_image - resolve every target of a short poke to the image's text
+ * @poke: iterator; if all is resolved @poke->pages holds the targets on return,
+ *	  the primary's page first
+ * @addr: virtual address of the first byte that is about to be written
+ * @len:  number of bytes
+ *
+ * Most pokes are up to eight bytes in one page of the image.  A patching
+ * primitive that asks this first need not look for the primary's page.
+ *
+ * Context: As for ktrepl_poke_first().
+ * Return: true when the targets are resolved; false when the primary's pages
+ * are to be found, and ktrepl_poke_first() to be called.
+ */
+static __always_inline bool
+ktrepl_poke_image(struct ktrepl_poke_iter *poke, unsigned long addr, size_t len)
+{
+	return static_branch_unlikely(&ktrepl_key) &&
+	       __ktrepl_poke_image(poke, addr, len) > 0;
+}
 
 /**
  * ktrepl_poke_first - resolve every target of a poke
@@ -130,6 +152,12 @@ int ktrepl_poke_sites(const struct ktrepl_poke_site *sites, unsigned int nr,
 		      unsigned int *refused);
 
 #else /* !CONFIG_KTREPL */
+
+static inline bool ktrepl_poke_image(struct ktrepl_poke_iter *poke,
+				     unsigned long addr, size_t len)
+{
+	return false;
+}
 
 static inline void ktrepl_poke_first(struct ktrepl_poke_iter *poke,
 				     unsigned long addr, size_t len)

@@ -616,6 +616,7 @@ static int ktrepl_start(void)
 		if (IS_ERR(region))
 			return PTR_ERR(region);
 		region->mapped = true;
+		region->first = ktrepl_primary_page(r->start);
 		ktrepl_image[i] = region;
 	}
 	return 0;

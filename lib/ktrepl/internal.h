@@ -166,6 +166,7 @@ static __always_inline void ktrepl_node_count(struct ktrepl_node *node,
  * @unmapped: @execmem: no CPU can reach its pages any more
  * @stable: @execmem: pages that nobody can have written to, other than by a
  *	   poke, since the copying of them began; changes under ktrepl_pt_lock
+ * @first: of the image: the page of the primary at @start, which the others follow
  * @nodes: how many node ids there can be
  * @replica: so many entries a page, by node id, NULL where the node uses the
  *	   primary; removed under text_mutex
@@ -186,6 +187,7 @@ struct ktrepl_region {
 	bool dying;
 	bool unmapped;
 	unsigned long *stable;
+	struct page *first;
 	unsigned int nodes;
 	struct page *replica[];
 };

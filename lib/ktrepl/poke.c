@@ -13,8 +13,8 @@
  * NOKPROBE_SYMBOL(), and kgdb refuses breakpoints there
  * (CONFIG_KGDB_HONOUR_BLOCKLIST).  Some of arm64's are noinstr, which keeps
  * probes away from them: what they call may be traced, copy_to_kernel_nofault()
- * too.  __ktrepl_poke_first() and __ktrepl_poke_next(), which each poke calls, are
- * not, as the nops of an entry cost as well.
+ * too.  __ktrepl_poke_image(), __ktrepl_poke_first() and __ktrepl_poke_next(), which
+ * each poke calls, are not, as the nops of an entry cost as well.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -50,9 +50,9 @@ ktrepl_poke_name(struct ktrepl_poke_iter *poke, unsigned long nid, unsigned int 
 				 ktrepl_region_entries(region, poke->index[0]) : NULL;
 	struct page **others = next ? ktrepl_region_entries(next, poke->index[1]) : NULL;
 	struct page *(*to)[2] = poke->pages + nr, *first, *second = NULL;
-	const unsigned long nodes = ktrepl_nr_nodes;
+	const unsigned long nodes = cross ? ktrepl_nr_nodes : region->nodes;
 
-	for (; nid < nodes; nid++) {
+	do {
 		/* As ktrepl_region_replica() does. */
 		first = !cross || replicas ? READ_ONCE(replicas[nid]) : NULL;
 		if (others)
@@ -66,7 +66,7 @@ ktrepl_poke_name(struct ktrepl_poke_iter *poke, unsigned long nid, unsigned int 
 			(*to)[1] = second ?: poke->primary[1];
 		to++;
 		ktrepl_node_count(ktrepl_nodes[nid], KTREPL_STAT_POKE);
-	}
+	} while (++nid < nodes);
 	poke->nr = to - poke->pages;
 	poke->nid = nid;
 	return nid >= nodes;
@@ -112,6 +112,35 @@ static bool ktrepl_poke_resolve(struct ktrepl_poke_iter *poke, unsigned int i,
 
 NOKPROBE_SYMBOL(ktrepl_poke_resolve);
 
+/* For who compares whole targets. */
+static __always_inline void ktrepl_poke_begin(struct ktrepl_poke_iter *poke)
+{
+	poke->primary[0] = poke->pages[0][0];
+	poke->again = false;
+}
+
+/* The image's region is there before ktrepl_key is set, and stays. */
+static __always_inline unsigned int
+ktrepl_poke_text(struct ktrepl_poke_iter *poke, unsigned long addr, size_t len)
+{
+	struct ktrepl_region *region = ktrepl_image[0];
+
+	poke->offset = offset_in_page(addr);
+	poke->len = len;
+	if (!region || addr - region->start >= region->end - region->start ||
+	    !ktrepl_poke_short(poke))
+		return 0;
+	poke->index[0] = ktrepl_region_index(region, addr);
+	poke->pages[0][0] = nth_page(region->first, poke->index[0]);
+	poke->region[0] = region;
+	poke->synced = 0;
+	poke->span = 1;
+	poke->brief = ktrepl_poke_name(poke, 0, 1, CONFIG_KTREPL_POKE_BATCH, false);
+	if (unlikely(!poke->brief))
+		ktrepl_poke_begin(poke);
+	return poke->nr;
+}
+
 /* In any region, or in two pages, of which one may have no replicas. */
 static noinline void ktrepl_poke_any(struct ktrepl_poke_iter *poke, unsigned long addr)
 {
@@ -123,6 +152,8 @@ static noinline void ktrepl_poke_any(struct ktrepl_poke_iter *poke, unsigned lon
 		found |= ktrepl_poke_resolve(poke, 1, page + PAGE_SIZE);
 	if (!found)
 		return;
+	poke->synced = 0;
+	poke->again = false;
 	poke->span = span;
 	poke->nid = 0;
 	poke->brief = ktrepl_poke_fill(poke) && ktrepl_poke_short(poke);
@@ -131,32 +162,23 @@ static noinline void ktrepl_poke_any(struct ktrepl_poke_iter *poke, unsigned lon
 NOKPROBE_SYMBOL(ktrepl_poke_any);
 
 /*
- * May run under kgdb with all other CPUs stopped: no locks, no allocation.  A
- * probe or breakpoint in what a poke runs through would be hit while it is
+ * Both may run under kgdb with all other CPUs stopped: no locks, no allocation.
+ * A probe or breakpoint in what a poke runs through would be hit while it is
  * being set; neither is taken there.
- *
- * Most pokes are short and go to the image's text.  Its region is there before
- * ktrepl_key is set, and stays: they are done without a call.
  */
+unsigned int notrace __ktrepl_poke_image(struct ktrepl_poke_iter *poke,
+					 unsigned long addr, size_t len)
+{
+	return ktrepl_poke_text(poke, addr, len);
+}
+
+NOKPROBE_SYMBOL(__ktrepl_poke_image);
+
 void notrace __ktrepl_poke_first(struct ktrepl_poke_iter *poke, unsigned long addr,
 				 size_t len)
 {
-	struct ktrepl_region *region = ktrepl_image[0];
-
-	poke->offset = offset_in_page(addr);
-	poke->len = len;
-	poke->synced = 0;
-	poke->again = false;
-	if (unlikely(!region || addr - region->start >= region->end - region->start ||
-		     !ktrepl_poke_short(poke))) {
+	if (!ktrepl_poke_text(poke, addr, len))
 		ktrepl_poke_any(poke, addr);
-		return;
-	}
-	poke->index[0] = ktrepl_region_index(region, addr);
-	poke->region[0] = region;
-	poke->primary[0] = poke->pages[0][0];
-	poke->span = 1;
-	poke->brief = ktrepl_poke_name(poke, 0, 1, CONFIG_KTREPL_POKE_BATCH, false);
 }
 
 NOKPROBE_SYMBOL(__ktrepl_poke_first);
@@ -186,18 +208,16 @@ static bool ktrepl_poke_differs(const struct ktrepl_poke_iter *poke, unsigned in
 
 NOKPROBE_SYMBOL(ktrepl_poke_differs);
 
-/* Words are compared, without what lies behind; the first is the primary's. */
-static __always_inline bool ktrepl_poke_equal(const struct ktrepl_poke_iter *poke)
+/* Are the words equal, what lies behind a poke included?  The first is the primary's. */
+static __always_inline bool ktrepl_poke_equal(struct ktrepl_poke_iter *poke)
 {
-	const u64 want = get_unaligned_le64(page_address(poke->primary[0]) + poke->offset);
+	struct page *(*t)[2] = poke->pages, *(*end)[2] = t + poke->nr;
+	const u64 want = get_unaligned_le64(page_address(**t) + poke->offset);
 	u64 differ = 0;
-	unsigned int t;
 
-	for (t = 1; t < poke->nr; t++)
-		differ |= want ^ get_unaligned_le64(page_address(poke->pages[t][0]) +
-						    poke->offset);
-	/* The bits of the poke come last. */
-	return !(differ << (-8 * poke->len & 63));
+	while (++t < end)
+		differ |= want ^ get_unaligned_le64(page_address(**t) + poke->offset);
+	return !differ;
 }
 
 /* The node that has a page of a target for its replica. */
@@ -300,6 +320,8 @@ static noinline bool ktrepl_poke_more(struct ktrepl_poke_iter *poke)
 	if (ktrepl_poke_unsynced(poke))
 		ktrepl_broken("caches were not maintained for a replica");
 	poke->synced = 0;
+	if (poke->brief)
+		ktrepl_poke_begin(poke);
 	poke->brief = false;
 	ktrepl_poke_check(poke);
 	if (!poke->again && poke->nid < ktrepl_nr_nodes)
