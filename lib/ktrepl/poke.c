@@ -50,6 +50,7 @@ ktrepl_poke_name(struct ktrepl_poke_iter *poke, unsigned long nid, unsigned int 
 				 ktrepl_region_entries(region, poke->index[0]) : NULL;
 	struct page **others = next ? ktrepl_region_entries(next, poke->index[1]) : NULL;
 	struct page *(*to)[2] = poke->pages + nr, *first, *second = NULL;
+	/* A region's are no fewer, and have no replicas beyond ktrepl_nr_nodes. */
 	const unsigned long nodes = cross ? ktrepl_nr_nodes : region->nodes;
 
 	do {
@@ -119,7 +120,10 @@ static __always_inline void ktrepl_poke_begin(struct ktrepl_poke_iter *poke)
 	poke->again = false;
 }
 
-/* The image's region is there before ktrepl_key is set, and stays. */
+/*
+ * The image's region is there before ktrepl_key is set, and stays.  Returns how
+ * many targets are to be written first; 0 if the poke is not a short one there.
+ */
 static __always_inline unsigned int
 ktrepl_poke_text(struct ktrepl_poke_iter *poke, unsigned long addr, size_t len)
 {
