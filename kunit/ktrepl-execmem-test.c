@@ -444,6 +444,39 @@ static void ktrepl_execmem_fill(struct kunit *test)
 	ktrepl_execmem_flush();
 }
 
+/* A page of filler is looked at between the beginning of a poke to it and the store. */
+static void ktrepl_execmem_late(struct kunit *test)
+{
+	void *mem = execmem_alloc(EXECMEM_BPF, KTREPL_EXECMEM_BYTES);
+	unsigned long addr = (unsigned long)mem;
+	struct ktrepl_poke_iter poke = { };
+	u32 words[4] = { 1, 2, 3, 4 };
+	unsigned int t;
+	size_t len;
+
+	KUNIT_ASSERT_NOT_NULL(test, mem);
+	memset(mem, 0xcc, KTREPL_EXECMEM_BYTES);
+	set_memory_rox(addr, KTREPL_EXECMEM_PAGES);
+	ktrepl_execmem_flush();
+	/* A short poke to the first page, and a long one to the second. */
+	for (len = sizeof(*words); len <= sizeof(words); len *= 4) {
+		ktrepl_execmem_expect(test, addr, false);
+		poke.pages[0][0] = vmalloc_to_page((void *)addr);
+		ktrepl_poke_first(&poke, addr, len);
+		ktrepl_execmem_flush();
+		do {
+			for (t = 0; t < poke.nr; t++)
+				arch_ktrepl_write(poke.pages[t][0], 0, words, len);
+			poke.synced = poke.nr;
+		} while (ktrepl_poke_next(&poke));
+		ktrepl_execmem_flush();
+		ktrepl_execmem_expect(test, addr, true);
+		addr += PAGE_SIZE;
+	}
+	execmem_free(mem);
+	ktrepl_execmem_flush();
+}
+
 /* What becomes filler when its copying has begun. */
 static unsigned long ktrepl_execmem_freed;
 
@@ -740,6 +773,7 @@ static struct kunit_case ktrepl_execmem_cases[] = {
 	KUNIT_CASE(ktrepl_execmem_bpf),
 	KUNIT_CASE(ktrepl_execmem_ftrace),
 	KUNIT_CASE(ktrepl_execmem_fill),
+	KUNIT_CASE(ktrepl_execmem_late),
 	KUNIT_CASE(ktrepl_execmem_freed_early),
 	KUNIT_CASE_SLOW(ktrepl_execmem_writable),
 	KUNIT_CASE(ktrepl_execmem_dying),

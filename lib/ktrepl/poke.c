@@ -105,13 +105,19 @@ static bool ktrepl_poke_resolve(struct ktrepl_poke_iter *poke, unsigned int i,
 	if (!region)
 		return false;
 	poke->index[i] = ktrepl_region_index(region, page);
-	/* What was filler may be worth a replica from now on. */
-	if (region->execmem && test_bit(poke->index[i], region->stale))
-		ktrepl_execmem_queue(region);
 	return true;
 }
 
 NOKPROBE_SYMBOL(ktrepl_poke_resolve);
+
+/* Is a page of executable memory not replicated, perhaps because it is filler? */
+static bool ktrepl_poke_stale(const struct ktrepl_poke_iter *poke, unsigned int i)
+{
+	return i < poke->span && poke->region[i] && poke->region[i]->execmem &&
+	       test_bit(poke->index[i], poke->region[i]->stale);
+}
+
+NOKPROBE_SYMBOL(ktrepl_poke_stale);
 
 /* For who compares whole targets. */
 static __always_inline void ktrepl_poke_begin(struct ktrepl_poke_iter *poke)
@@ -160,7 +166,8 @@ static noinline void ktrepl_poke_any(struct ktrepl_poke_iter *poke, unsigned lon
 	poke->again = false;
 	poke->span = span;
 	poke->nid = 0;
-	poke->brief = ktrepl_poke_fill(poke) && ktrepl_poke_short(poke);
+	poke->brief = ktrepl_poke_fill(poke) && ktrepl_poke_short(poke) &&
+		      !ktrepl_poke_stale(poke, 0) && !ktrepl_poke_stale(poke, 1);
 }
 
 NOKPROBE_SYMBOL(ktrepl_poke_any);
@@ -318,6 +325,21 @@ static __always_inline bool ktrepl_poke_unsynced(const struct ktrepl_poke_iter *
 	return ARCH_KTREPL_SYNC_REPLICAS && poke->synced != poke->nr;
 }
 
+/*
+ * What was filler may be worth a replica now.  Asked for before the last store, a
+ * scan could come too soon, find filler, and not come again.
+ */
+static void ktrepl_poke_queue(const struct ktrepl_poke_iter *poke)
+{
+	unsigned int i;
+
+	for (i = 0; i < poke->span; i++)
+		if (ktrepl_poke_stale(poke, i))
+			ktrepl_execmem_queue(poke->region[i]);
+}
+
+NOKPROBE_SYMBOL(ktrepl_poke_queue);
+
 /* Some targets differ, or there may be more, or somebody wants to know. */
 static noinline bool ktrepl_poke_more(struct ktrepl_poke_iter *poke)
 {
@@ -330,9 +352,12 @@ static noinline bool ktrepl_poke_more(struct ktrepl_poke_iter *poke)
 	ktrepl_poke_check(poke);
 	if (!poke->again && poke->nid < ktrepl_nr_nodes)
 		ktrepl_poke_fill(poke);
-	if (!poke->nr && trace_ktrepl_poke_enabled())
+	if (poke->nr)
+		return true;
+	ktrepl_poke_queue(poke);
+	if (trace_ktrepl_poke_enabled())
 		ktrepl_poke_trace(poke);
-	return poke->nr;
+	return false;
 }
 
 NOKPROBE_SYMBOL(ktrepl_poke_more);
