@@ -492,6 +492,41 @@ static void ktrepl_root_two(struct kunit *test)
 	ktrepl_root_unuse(test, &b);
 }
 
+/* [T4]: a root that another mm has had leads to nothing that was the other's */
+static void ktrepl_root_stale(struct kunit *test)
+{
+	struct ktrepl_root_test *t = test->priv;
+	void *page = (void *)get_zeroed_page(GFP_KERNEL);
+	struct mm_struct *mm = mm_alloc();
+	struct ktrepl_root_user a, b;
+	struct ktrepl_node *node;
+	unsigned int cpu = ktrepl_root_other(test, &node), i;
+	pgd_t *root;
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_ASSERT_NOT_NULL(test, mm);
+	ktrepl_root_use(test, &a, mm, t->cpu);
+	ktrepl_root_populate(mm, mm->pgd + 1, page);
+	ktrepl_root_use(test, &b, mm, cpu);
+	root = b.loaded;
+	ktrepl_root_populate(mm, mm->pgd + PTRS_PER_PGD / 2 - 1, page);
+	ktrepl_root_unuse(test, &a);
+	ktrepl_root_unuse(test, &b);
+	/* The entries are still set, and so they are in the root, a spare one now. */
+	mmput(mm);
+
+	ktrepl_root_use(test, &a, t->mm, t->cpu);
+	ktrepl_root_populate(t->mm, t->mm->pgd + PTRS_PER_PGD / 4, page);
+	ktrepl_root_use(test, &b, t->mm, cpu);
+	KUNIT_EXPECT_PTR_EQ(test, b.loaded, root);
+	for (i = 0; i < PTRS_PER_PGD / 2; i++)
+		ktrepl_root_expect(test, b.loaded, t->mm->pgd + i);
+	ktrepl_root_clear(t->mm, t->mm->pgd + PTRS_PER_PGD / 4);
+	ktrepl_root_unuse(test, &a);
+	ktrepl_root_unuse(test, &b);
+	free_page((unsigned long)page);
+}
+
 /* [T17]: an mm moves although a CPU of its old node has it, but only lazily */
 static void ktrepl_root_lazy(struct kunit *test)
 {
@@ -985,6 +1020,7 @@ static struct kunit_case ktrepl_root_cases[] = {
 	KUNIT_CASE(ktrepl_root_kgdb),
 	KUNIT_CASE(ktrepl_root_preferred),
 	KUNIT_CASE_SLOW(ktrepl_root_two),
+	KUNIT_CASE(ktrepl_root_stale),
 	KUNIT_CASE_SLOW(ktrepl_root_lazy),
 	KUNIT_CASE_SLOW(ktrepl_root_busy),
 	KUNIT_CASE_SLOW(ktrepl_root_leave),

@@ -187,33 +187,72 @@ void arch_ktrepl_root_free(pgd_t *root)
 	free_pages((unsigned long)root, PGD_ALLOCATION_ORDER);
 }
 
-static void ktrepl_copy_entries(pgd_t *dst, const pgd_t *src)
-{
-	unsigned int i;
+/*
+ * Entries of user space come in groups.  Most processes use one or three of
+ * 16: a fill reads all entries of the mm, and writes only the groups that the
+ * mm uses, or that somebody has used before.
+ */
+#define KTREPL_USER_ENTRIES	(PTRS_PER_PGD / 2)
+#define KTREPL_USER_GROUPS	16
+#define KTREPL_GROUP_ENTRIES	(KTREPL_USER_ENTRIES / KTREPL_USER_GROUPS)
 
-	/*
-	 * Those of user space, entry by entry: a store to @src that happens
-	 * meanwhile is repeated in @dst soon, but until then the CPU must not
-	 * see one half done.
-	 */
-#pragma GCC unroll 32
-	for (i = 0; i < PTRS_PER_PGD / 2; i++)
-		WRITE_ONCE(dst[i], READ_ONCE(src[i]));
+/*
+ * The groups in which any entry is set.  Plain loads, which the compiler can
+ * combine: who stores to an entry meanwhile repeats that in the root.
+ */
+static unsigned long ktrepl_used_groups(const pgd_t *pgd)
+{
+	unsigned long used = 0;
+	unsigned int i, k;
+
+	for (i = 0; i < KTREPL_USER_GROUPS; i++) {
+		pgdval_t any = 0;
+
+#pragma GCC unroll 16
+		for (k = 0; k < KTREPL_GROUP_ENTRIES; k++)
+			any |= data_race(pgd_val(*pgd++));
+		if (any)
+			used |= BIT(i);
+	}
+	return used;
+}
+
+/*
+ * Entry by entry: a store to @src that happens meanwhile is repeated in @dst
+ * soon, but until then the CPU must not see one half done.
+ */
+static void ktrepl_copy_entries(pgd_t *dst, const pgd_t *src, unsigned long groups)
+{
+	unsigned int i, k;
+
+	for_each_set_bit(i, &groups, KTREPL_USER_GROUPS) {
+#pragma GCC unroll 16
+		for (k = i * KTREPL_GROUP_ENTRIES; k < (i + 1) * KTREPL_GROUP_ENTRIES; k++)
+			WRITE_ONCE(dst[k], READ_ONCE(src[k]));
+	}
 	/* Per mm, too, with page table isolation. */
 	i = pgd_index(LDT_BASE_ADDR);
 	WRITE_ONCE(dst[i], READ_ONCE(src[i]));
 }
 
-void arch_ktrepl_root_fill(pgd_t *root, const pgd_t *from)
+void arch_ktrepl_root_fill(pgd_t *root, const pgd_t *from, unsigned long *used)
 {
-	ktrepl_copy_entries(root, from);
+	unsigned long now = ktrepl_used_groups(from), groups = now | *used;
+
+	ktrepl_copy_entries(root, from, groups);
+	/*
+	 * Entries of the user's half follow those of the kernel's.  Who has
+	 * stored the first of the two by now repeats both later.
+	 */
 	if (cpu_feature_enabled(X86_FEATURE_PTI))
 		ktrepl_copy_entries(kernel_to_user_pgdp(root),
-				    kernel_to_user_pgdp((pgd_t *)from));
+				    kernel_to_user_pgdp((pgd_t *)from), groups);
+	*used = now;
 }
 
 /* Stores through a pointer into either half may have changed both. */
-void arch_ktrepl_root_sync(pgd_t *root, const pgd_t *from, const void *entry)
+void arch_ktrepl_root_sync(pgd_t *root, const pgd_t *from, const void *entry,
+			   unsigned long *used)
 {
 	unsigned int i = offset_in_page(entry) / sizeof(pgd_t);
 
@@ -222,6 +261,7 @@ void arch_ktrepl_root_sync(pgd_t *root, const pgd_t *from, const void *entry)
 	 */
 	if (PTR_ALIGN_DOWN(entry, PAGE_SIZE) != from)
 		return;
+	*used |= BIT(i / KTREPL_GROUP_ENTRIES);
 	WRITE_ONCE(root[i], from[i]);
 	if (cpu_feature_enabled(X86_FEATURE_PTI))
 		WRITE_ONCE(*kernel_to_user_pgdp(root + i),

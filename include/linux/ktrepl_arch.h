@@ -362,22 +362,28 @@ void __ktrepl_sync_entry(const void *entry);
  * arch_ktrepl_root_fill - [T4] make a root of an mm from a spare one
  * @root: from arch_ktrepl_root_alloc(); its user entries may be stale
  * @from: the mm's own root
+ * @used: the architecture's note of the entries of @root that may be set, so
+ *	  that it need not write all others; all ones for a new root
  *
- * Copies every entry that is not the same for all mms, but not the top.
+ * Every entry that is not the same for all mms is as in @from afterwards, but
+ * not the top.
  *
- * Context: Interrupts disabled, runqueue lock held.
+ * Context: Interrupts disabled, runqueue lock held, and a raw spinlock, as for
+ * arch_ktrepl_root_sync().
  */
-void arch_ktrepl_root_fill(pgd_t *root, const pgd_t *from);
+void arch_ktrepl_root_fill(pgd_t *root, const pgd_t *from, unsigned long *used);
 
 /**
  * arch_ktrepl_root_sync - [T5] repeat the store of one root entry
  * @root:  a node root of the mm
  * @from:  the mm's own root
  * @entry: an entry that has been written; ignored if it is not in @from
+ * @used:  as for arch_ktrepl_root_fill()
  *
  * Context: Interrupts disabled, raw spinlock held.
  */
-void arch_ktrepl_root_sync(pgd_t *root, const pgd_t *from, const void *entry);
+void arch_ktrepl_root_sync(pgd_t *root, const pgd_t *from, const void *entry,
+			   unsigned long *used);
 
 /**
  * arch_ktrepl_root_lead - [T13] have a root lead to the tables of another one

@@ -24,8 +24,7 @@
  * protection.  Whichever of them a CPU goes by is right, while they exist.
  *
  * - Where an mm lives changes under its bucket lock, and so do the roots that
- * it
- *   has.  See ktrepl_root_move() for how a CPU can tell without the lock.
+ *   it has.  See ktrepl_root_move() for how a CPU can tell without the lock.
  *   Model: tools/ktrepl/models/root-move.pml
  *
  * - A writer of a user entry of mm->pgd stores first.  If he finds roots of the
@@ -38,15 +37,16 @@
  *   ktrepl_roots_reclaim().
  *
  * - Tables of a node are freed after no CPU has it as its preferred node any
- * more, no mm
- *   leads to it, and all TLBs have been flushed: see ktrepl_roots_leave().
+ *   more, no mm leads to it, and all TLBs have been flushed: see
+ *   ktrepl_roots_leave().
  *
  * - kgdb pokes text while all other CPUs stand still, holding any lock.  Into
  *   the poke and back it uses a root that is there, or mm->pgd, like a CPU that
  *   has found no spare: see ktrepl_root_choose().
  *
  * A root that an mm gives back becomes a spare again.  Its user entries are
- * stale then, and overwritten when it is filled the next time.
+ * stale then.  Those that may be set are overwritten when it is filled the next
+ * time, with those that the mm has set.
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -83,6 +83,8 @@ enum ktrepl_root_state {
  * @next:  next root of the same mm
  * @node:  the node
  * @pgd:   the root group
+ * @entries: the architecture's note of the user entries that may be set; bucket
+ *	   lock
  * @mm:	   whose root it is; NULL for a spare
  * @state: enum ktrepl_root_state
  * @used:  when it was last loaded, in jiffies
@@ -94,6 +96,7 @@ struct ktrepl_root {
 	struct ktrepl_root *next;
 	struct ktrepl_node *node;
 	pgd_t *pgd;
+	unsigned long entries;
 	struct mm_struct *mm;
 	enum ktrepl_root_state state;
 	unsigned long used;
@@ -239,6 +242,7 @@ static struct ktrepl_root *ktrepl_root_create(struct ktrepl_node *node)
 		return NULL;
 	}
 	root->node = node;
+	root->entries = ~0UL;
 	root->pgd = ktrepl_root_alloc(node, node->root);
 	if (!root->pgd) {
 		kfree(root);
@@ -368,7 +372,7 @@ static bool ktrepl_mm_is_on(struct mm_struct *mm,
  * Has an mm move to the node of this CPU, unless a CPU of its present node has
  * it loaded.  Bucket lock held; this CPU is set in mm_cpumask().
  *
- * A CPU of the present node regions itself in mm_cpumask(), with a full
+ * A CPU of the present node notes itself in mm_cpumask(), with a full
  * barrier, and looks at the top without the lock.  Here it is the other way
  * round: either it finds the mark, and waits for the lock, or we find its bit.
  * Without the mark it could go on with mm->pgd just before that leads
@@ -468,7 +472,7 @@ static void ktrepl_root_add(struct ktrepl_root_bucket *b,
 	 * Model: tools/ktrepl/models/root-reclaim.pml
 	 */
 	smp_mb();
-	arch_ktrepl_root_fill(root->pgd, mm->pgd);
+	arch_ktrepl_root_fill(root->pgd, mm->pgd, &root->entries);
 	/* Pairs with smp_load_acquire() in ktrepl_root_find(). */
 	smp_store_release(&root->state, KTREPL_ROOT_LIVE);
 	atomic_long_inc(&ktrepl_roots_live);
@@ -579,7 +583,7 @@ void __ktrepl_top_changed(struct mm_struct *mm, const void *entry)
 
 	raw_spin_lock_irqsave(&b->lock, flags);
 	for (root = mm->ktrepl_roots; root; root = root->next)
-		arch_ktrepl_root_sync(root->pgd, mm->pgd, entry);
+		arch_ktrepl_root_sync(root->pgd, mm->pgd, entry, &root->entries);
 	raw_spin_unlock_irqrestore(&b->lock, flags);
 }
 
