@@ -196,10 +196,7 @@ void arch_ktrepl_root_free(pgd_t *root)
 #define KTREPL_USER_GROUPS	16
 #define KTREPL_GROUP_ENTRIES	(KTREPL_USER_ENTRIES / KTREPL_USER_GROUPS)
 
-/*
- * The groups in which any entry is set.  Plain loads, which the compiler can
- * combine: who stores to an entry meanwhile repeats that in the root.
- */
+/* The groups in which any entry is set. */
 static unsigned long ktrepl_used_groups(const pgd_t *pgd)
 {
 	unsigned long used = 0;
@@ -210,6 +207,10 @@ static unsigned long ktrepl_used_groups(const pgd_t *pgd)
 
 #pragma GCC unroll 16
 		for (k = 0; k < KTREPL_GROUP_ENTRIES; k++)
+			/*
+			 * Plain loads, which the compiler can combine: who
+			 * stores to an entry meanwhile repeats that in the root.
+			 */
 			any |= data_race(pgd_val(*pgd++));
 		if (any)
 			used |= BIT(i);
