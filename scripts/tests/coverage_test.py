@@ -75,6 +75,14 @@ class Reasons(unittest.TestCase):
 class Counts(unittest.TestCase):
     """What a boot leaves, and what gcov says of it."""
 
+    def test_function_above(self):
+        """By the text, with the type on the line before, or not; none at all."""
+        for head in ("static int f(int a)", "static __always_inline int\nf(int a,\n  int (*b)(int))",
+                     "int *f(void)"):
+            text = f"int e(void)\n{{\n}}\n\n{head}\n{{\nout:\n\tg(a);"
+            self.assertEqual(coverage.function_above(text.splitlines()), "f", head)
+        self.assertEqual(coverage.function_above(["/* f(x) */", "int a;"]), "?")
+
     def test_source(self):
         """Ours, and those of others."""
         for path, name in (("lib/ktrepl/core.c", "lib/ktrepl/core.c"),
