@@ -69,6 +69,9 @@ def page_ops():
 def linear_address(addr):
     """Where the linear map has what init_mm maps at an address, or None."""
     ops, bits_of_table = page_ops(), PAGE_SHIFT - 3
+    # The tables do not say which half of the address space they map.
+    if addr >> ops.vabits_actual != (1 << (64 - ops.vabits_actual)) - 1:
+        return None
     table = int(gdb.parse_and_eval("init_mm.pgd"))
     top = PAGE_SHIFT + (ops.vabits_actual - PAGE_SHIFT - 1) // bits_of_table * bits_of_table
     for shift in range(top, PAGE_SHIFT - 1, -bits_of_table):
