@@ -113,7 +113,7 @@ NOKPROBE_SYMBOL(ktrepl_poke_resolve);
 /* Is a page of executable memory not replicated, perhaps because it is filler? */
 static bool ktrepl_poke_stale(const struct ktrepl_poke_iter *poke, unsigned int i)
 {
-	return i < poke->span && poke->region[i] && poke->region[i]->execmem &&
+	return poke->region[i] && poke->region[i]->execmem &&
 	       test_bit(poke->index[i], poke->region[i]->stale);
 }
 
@@ -167,7 +167,7 @@ static noinline void ktrepl_poke_any(struct ktrepl_poke_iter *poke, unsigned lon
 	poke->span = span;
 	poke->nid = 0;
 	poke->brief = ktrepl_poke_fill(poke) && ktrepl_poke_short(poke) &&
-		      !ktrepl_poke_stale(poke, 0) && !ktrepl_poke_stale(poke, 1);
+		      !ktrepl_poke_stale(poke, 0);
 }
 
 NOKPROBE_SYMBOL(ktrepl_poke_any);
