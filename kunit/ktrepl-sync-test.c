@@ -8,6 +8,7 @@
  */
 
 #include <kunit/static_stub.h>
+#include <kunit/test-bug.h>
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/delay.h>
@@ -30,6 +31,8 @@ struct ktrepl_sync_test {
 	struct vm_struct *area;
 	unsigned long addr;
 	long mem_max;
+	int waits;
+	bool marked;
 };
 
 static int ktrepl_sync_init(struct kunit *test)
@@ -343,7 +346,7 @@ static void ktrepl_sync_expect(struct kunit *test, unsigned long addr,
 }
 
 /* The primary's table that holds the leaf of an address. */
-static struct page *ktrepl_sync_table(unsigned long addr)
+static struct page *ktrepl_sync_table_of(unsigned long addr)
 {
 	return pmd_page(*pmd_off_k(addr));
 }
@@ -394,12 +397,12 @@ static void ktrepl_sync_reuse_primary(struct kunit *test)
 	addr = ktrepl_sync_reserve(test, 2 * PMD_SIZE);
 	for (i = 0; i < 16; i++) {
 		ktrepl_sync_cover(test, addr);
-		table = ktrepl_sync_table(addr);
+		table = ktrepl_sync_table_of(addr);
 		migrate_disable();
 		ktrepl_sync_huge(test, addr);
 		ktrepl_sync_cover(test, addr + PMD_SIZE);
 		migrate_enable();
-		back += ktrepl_sync_table(addr + PMD_SIZE) == table;
+		back += ktrepl_sync_table_of(addr + PMD_SIZE) == table;
 		ktrepl_sync_expect(test, addr + PMD_SIZE,
 				   page_to_pfn(((struct ktrepl_sync_test *)
 						test->priv)->page), PAGE_SIZE);
@@ -427,12 +430,12 @@ static void ktrepl_sync_reuse_same(struct kunit *test)
 	addr = ktrepl_sync_reserve(test, PMD_SIZE);
 	for (i = 0; i < 16; i++) {
 		ktrepl_sync_cover(test, addr);
-		table = ktrepl_sync_table(addr);
+		table = ktrepl_sync_table_of(addr);
 		migrate_disable();
 		ktrepl_sync_huge(test, addr);
 		KUNIT_ASSERT_EQ(test, ktrepl_sync_map(t, addr), 0);
 		migrate_enable();
-		back += ktrepl_sync_table(addr) == table;
+		back += ktrepl_sync_table_of(addr) == table;
 		ktrepl_sync_expect(test, addr, page_to_pfn(t->page), PAGE_SIZE);
 		vunmap_range(addr, addr + PAGE_SIZE);
 	}
@@ -475,6 +478,24 @@ static void ktrepl_sync_reuse_clone(struct kunit *test)
 		vunmap_range(addr + step, addr + step + PAGE_SIZE);
 		ktrepl_sync_expect(test, addr + step, 0, 0);
 	}
+}
+
+/* [M1] [M4]: pages that are mapped one by one beside what nodes have clones for */
+static void ktrepl_sync_pages(struct kunit *test)
+{
+	unsigned long addr = ktrepl_sync_reserve(test, PMD_SIZE);
+	struct ktrepl_sync_test *t = test->priv;
+	unsigned long start = addr + PAGE_SIZE;
+
+	t->area->flags |= VM_SPARSE;
+	ktrepl_sync_cover(test, addr);
+	KUNIT_ASSERT_EQ(test, vm_area_map_pages(t->area, start, start + PAGE_SIZE,
+						&t->page), 0);
+	ktrepl_sync_expect(test, start, page_to_pfn(t->page), PAGE_SIZE);
+	vm_area_unmap_pages(t->area, start, start + PAGE_SIZE);
+	ktrepl_sync_expect(test, start, 0, 0);
+	vunmap_range(addr, addr + PAGE_SIZE);
+	ktrepl_sync_expect(test, addr, 0, 0);
 }
 
 /* === Flushes ============================================================= */
@@ -591,6 +612,15 @@ static void ktrepl_sync_root_ro(struct kunit *test)
 	mutex_unlock(&ktrepl_mutex);
 }
 
+/* Cases before may have left nodes tables of their own. */
+static void ktrepl_sync_set_pte(pgd_t *root, unsigned long addr, pte_t pte)
+{
+	p4d_t *p4d = p4d_offset(pgd_offset_pgd(root, addr), addr);
+	pmd_t *pmd = pmd_offset(pud_offset(p4d, addr), addr);
+
+	__set_pte(pte_offset_kernel(pmd, addr), pte);
+}
+
 /* Reads a word on each CPU, so that its TLB has the translation. */
 static void ktrepl_sync_read(void *addr)
 {
@@ -605,13 +635,53 @@ static void ktrepl_sync_count_old(void *data)
 		ktrepl_sync_flushes++;
 }
 
-/* Cases before may have left nodes tables of their own. */
-static void ktrepl_sync_set_pte(pgd_t *root, unsigned long addr, pte_t pte)
-{
-	p4d_t *p4d = p4d_offset(pgd_offset_pgd(root, addr), addr);
-	pmd_t *pmd = pmd_offset(pud_offset(p4d, addr), addr);
+/* === Marks of tables ===================================================== */
 
-	__set_pte(pte_offset_kernel(pmd, addr), pte);
+static bool ktrepl_sync_is_marked(unsigned long addr)
+{
+	return pmd_val(*pmd_off_k(addr)) & ARCH_KTREPL_MARK;
+}
+
+/*
+ * In place of the wait for all CPUs: one of them has not seen the mark, and has
+ * just stored the next PTE.
+ */
+static void ktrepl_sync_store_unseen(void)
+{
+	struct ktrepl_sync_test *t = kunit_get_current_test()->priv;
+
+	ktrepl_sync_set_pte(ktrepl_primary_root(), t->addr + PAGE_SIZE,
+			    mk_pte(t->page, PAGE_KERNEL_RO));
+	t->waits++;
+	t->marked = ktrepl_sync_is_marked(t->addr);
+}
+
+/* [M4]: a table is marked, and all have seen that, before a node copies it */
+static void ktrepl_sync_table_marked(struct kunit *test)
+{
+	unsigned long addr = ktrepl_sync_reserve(test, PMD_SIZE);
+	struct ktrepl_sync_test *t = test->priv;
+	unsigned long pfn = page_to_pfn(t->page);
+
+	/* A table that no node knows. */
+	KUNIT_ASSERT_EQ(test, ktrepl_sync_map(t, addr), 0);
+	vunmap_range(addr, addr + PAGE_SIZE);
+	KUNIT_ASSERT_EQ(test, pmd_free_pte_page(pmd_off_k(addr), addr), 1);
+	ktrepl_sync_reap();
+	KUNIT_ASSERT_EQ(test, ktrepl_sync_map(t, addr), 0);
+	vunmap_range(addr, addr + PAGE_SIZE);
+	KUNIT_EXPECT_FALSE(test, ktrepl_sync_is_marked(addr));
+	kunit_activate_static_stub(test, ktrepl_see_stores, ktrepl_sync_store_unseen);
+	ktrepl_sync_cover(test, addr);
+	kunit_deactivate_static_stub(test, ktrepl_see_stores);
+	/* For the first clone, of whichever node. */
+	KUNIT_EXPECT_EQ(test, t->waits, 1);
+	KUNIT_EXPECT_TRUE(test, t->marked);
+	ktrepl_sync_expect(test, addr, pfn, PAGE_SIZE);
+	ktrepl_sync_expect(test, addr + PAGE_SIZE, pfn, PAGE_SIZE);
+	vunmap_range(addr, addr + 2 * PAGE_SIZE);
+	ktrepl_sync_expect(test, addr, 0, 0);
+	ktrepl_sync_expect(test, addr + PAGE_SIZE, 0, 0);
 }
 
 /* [T9]: no CPU goes on with the translation of a page that has been replaced */
@@ -707,6 +777,11 @@ static void ktrepl_sync_caches(struct kunit *test)
 }
 
 #else
+
+static void ktrepl_sync_table_marked(struct kunit *test)
+{
+	kunit_skip(test, "tables are not marked");
+}
 
 static void ktrepl_sync_replaced(struct kunit *test)
 {
@@ -848,9 +923,11 @@ static struct kunit_case ktrepl_sync_cases[] = {
 	KUNIT_CASE(ktrepl_sync_reuse_primary),
 	KUNIT_CASE(ktrepl_sync_reuse_same),
 	KUNIT_CASE(ktrepl_sync_reuse_clone),
+	KUNIT_CASE(ktrepl_sync_pages),
 	KUNIT_CASE(ktrepl_sync_flush),
 	KUNIT_CASE(ktrepl_sync_map_again),
 	KUNIT_CASE(ktrepl_sync_cont),
+	KUNIT_CASE(ktrepl_sync_table_marked),
 	KUNIT_CASE(ktrepl_sync_root_ro),
 	KUNIT_CASE(ktrepl_sync_replaced),
 	KUNIT_CASE(ktrepl_sync_caches),

@@ -287,6 +287,11 @@ pgd_t *arch_ktrepl_cpu_root(void);
  * pgprot_t arch_ktrepl_split_prot(pgprot_t prot) - [T8] flags of the smallest
  *	leaf that maps a part of a larger one with flags @prot
  *
+ * ARCH_KTREPL_MARK - [M4] bit of an entry above the PTE level that is free where
+ *	the entry points to a table: the core sets it, by set_pmd(), in entries of
+ *	the primary that nodes have cloned tables for, and vmap() and vunmap() look
+ *	at it.  Not defined where there is none, or entries are not told of by [M2]
+ *
  * void arch_ktrepl_flush_pages(unsigned long start, unsigned long end) - [T9]
  * the
  *	pages that a node's live leaves lead to have been replaced by ones with

@@ -2,8 +2,8 @@
 /*
  * NUMA kernel text replication: what memory management tells it.
  *
- * Everything is a no-op with CONFIG_KTREPL=n, and a patched-out branch while
- * replication is off.
+ * Everything is a no-op with CONFIG_KTREPL=n, and a patched-out branch, or a look
+ * at a mark in a page table's entry, while replication is off.
  */
 #ifndef _LINUX_KTREPL_MM_H
 #define _LINUX_KTREPL_MM_H
@@ -13,7 +13,7 @@
 #include <linux/kconfig.h>
 #include <linux/types.h>
 
-#ifdef CONFIG_KTREPL_ROOTS
+#ifdef CONFIG_HAVE_ARCH_KTREPL
 #include <linux/mm_types.h>
 #include <asm/ktrepl.h>
 #endif
@@ -53,6 +53,57 @@ static __always_inline void ktrepl_sync_range(unsigned long start,
 		__ktrepl_sync_range(start, end);
 }
 
+#ifdef ARCH_KTREPL_MARK
+
+/**
+ * ktrepl_sync_table - PTEs of one of the primary's tables have become none, or are
+ * no longer
+ * @pmd:   the entry that points to the table
+ * @start: first address whose PTE has changed
+ * @end:   first address behind them
+ *
+ * Called as ktrepl_sync_range() is, by who maps and unmaps areas.  A table that no
+ * node has cloned is rejected by its mark, [M4]: for all others this is a load and
+ * a branch, whether replication is on or off.
+ *
+ * The mark is loaded after the stores, with no barrier in between.
+ * ktrepl_table_mark() has each CPU pass one.
+ *
+ * Context: As for ktrepl_sync_range().
+ */
+static __always_inline void ktrepl_sync_table(pmd_t *pmd, unsigned long start,
+					      unsigned long end)
+{
+	if (unlikely(pmd_val(READ_ONCE(*pmd)) & ARCH_KTREPL_MARK) &&
+	    static_branch_unlikely(&ktrepl_key))
+		__ktrepl_sync_range(start, end);
+}
+
+static inline void ktrepl_sync_area(unsigned long start, unsigned long end) { }
+
+#else
+
+#define ktrepl_sync_table(pmd, start, end)	((void)(pmd))
+
+/**
+ * ktrepl_sync_area - an area has been mapped or unmapped
+ * @start: first address
+ * @end:   first address behind them
+ *
+ * As ktrepl_sync_range(), where an architecture does not mark tables that nodes
+ * have cloned.  Elsewhere ktrepl_sync_table() has told of PTEs, and [M2] of all
+ * other entries.
+ *
+ * Context: As for ktrepl_sync_range().
+ */
+static __always_inline void ktrepl_sync_area(unsigned long start,
+					     unsigned long end)
+{
+	ktrepl_sync_range(start, end);
+}
+
+#endif /* ARCH_KTREPL_MARK */
+
 /**
  * ktrepl_split_leaf - the primary's large leaf is about to be split
  * @addr: an address that it covers
@@ -82,7 +133,11 @@ void ktrepl_late_init(void);
 
 #else /* !CONFIG_KTREPL */
 
+/* Not all architectures have pmd_t by here. */
+#define ktrepl_sync_table(pmd, start, end)	((void)(pmd))
+
 static inline void ktrepl_sync_range(unsigned long start, unsigned long end) { }
+static inline void ktrepl_sync_area(unsigned long start, unsigned long end) { }
 static inline void ktrepl_split_leaf(unsigned long addr) { }
 static inline void ktrepl_late_init(void) { }
 

@@ -483,6 +483,7 @@ bool ktrepl_walk(pgd_t *root, unsigned long addr, int nid,
 #if IS_ENABLED(CONFIG_KUNIT)
 extern raw_spinlock_t ktrepl_pt_lock;
 void ktrepl_flush_tables(void);
+void ktrepl_see_stores(void);
 bool ktrepl_cloned_meets(unsigned long start, unsigned long end);
 #endif
 

@@ -27,7 +27,9 @@
  *
  * Changes of the primary come in two ways: by address, after any change below
  * an address range (ktrepl_sync_range()), and by entry (ktrepl_sync_entry()),
- * where an architecture tells of each store to a table above the PTE level.
+ * where an architecture tells of each store to a table above the PTE level.  There
+ * vmap() and vunmap() tell of PTEs only if their table is marked as one that has
+ * clones (ktrepl_sync_table()).
  */
 
 #define pr_fmt(fmt) "ktrepl: " fmt
@@ -112,6 +114,15 @@ static void ktrepl_spanned_mark(unsigned long pfn) { }
 #define KTREPL_STEP		64U
 
 #define KTREPL_ROOT_SIZE	(PAGE_SIZE << KTREPL_ROOT_ORDER)
+
+#ifdef ARCH_KTREPL_MARK
+#define KTREPL_MARK		ARCH_KTREPL_MARK
+#else
+#define KTREPL_MARK		0UL
+#endif
+
+/* Do entries differ by more than the mark? */
+#define ktrepl_entries_differ(a, b)	((((a) ^ (b)) & ~KTREPL_MARK) != 0)
 
 /* === Walking ============================================================= */
 
@@ -529,7 +540,9 @@ static bool ktrepl_is_clone_of(const struct page *clone, const struct page *tabl
 					level##_val(__new),		\
 					page_to_phys(level##_page(*(n))))); \
 	if (level##_val(__new) != level##_val(*(n))) {			\
-		(node)->misplaced |= !level##_none(*(n)) && !level##_leaf(*(n)); \
+		(node)->misplaced |=					\
+			ktrepl_entries_differ(level##_val(__new), level##_val(*(n))) && \
+			!level##_none(*(n)) && !level##_leaf(*(n));	\
 		ktrepl_store(node, n, level##_val(__new));		\
 	}								\
 	__clone;							\
@@ -574,7 +587,7 @@ static unsigned long ktrepl_sync_walk(struct ktrepl_cursor *c,
 	n_pmd = pmd_offset(n_pud, addr);
 	if (pmd_leaf(*m_pmd))
 		return ktrepl_sync_large(c, node, n_pmd, *m_pmd, addr);
-	changed = pmd_val(*n_pmd) != pmd_val(*m_pmd);
+	changed = ktrepl_entries_differ(pmd_val(*n_pmd), pmd_val(*m_pmd));
 	if (!ktrepl_sync_level(node, pmd, n_pmd, m_pmd)) {
 		/* Perhaps split by the primary: the table is shared now. */
 		if (changed)
@@ -1202,6 +1215,40 @@ static void ktrepl_clones_reap(struct ktrepl_node *node)
 	__done;								\
 })
 
+/*
+ * Each CPU takes an interrupt: its stores before that are seen from now on, and
+ * after it this CPU's are.
+ */
+VISIBLE_IF_KUNIT void ktrepl_see_stores(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(ktrepl_see_stores);
+	kick_all_cpus_sync();
+}
+
+/*
+ * Has ktrepl_sync_table() tell of changes in the table of PTEs that maps an address,
+ * from before the table is copied.  Whoever calls it loads the mark after his
+ * stores, without a barrier.  If he does not find the mark, the interrupt on his
+ * CPU comes after that, and the copying sees the stores.
+ *
+ * Nobody else stores to the entry: what it maps is of a region that stays mapped.
+ * set_pmd() repeats the mark in the entries of nodes that share the table.  A mark
+ * stays as long as the entry: where no node has a clone any more it costs a look-up.
+ *
+ * Model: tools/ktrepl/models/clone-sync.pml, variant MARK
+ */
+static void ktrepl_table_mark(unsigned long addr)
+{
+	pmd_t *pmd = pmd_off_k(addr);
+
+	lockdep_assert_held(&ktrepl_mutex);
+
+	if ((pmd_val(*pmd) & KTREPL_MARK) == KTREPL_MARK)
+		return;
+	set_pmd(pmd, __pmd(pmd_val(*pmd) | KTREPL_MARK));
+	ktrepl_see_stores();
+}
+
 /* Clones the tables between a node's root and the leaf of an address. */
 static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 {
@@ -1236,9 +1283,11 @@ static bool ktrepl_clone_path(struct ktrepl_node *node, unsigned long addr)
 	 * Without a clone of the PTE page the node shares the primary's, and
 	 * with it the primary's pages: no reason to give up the node.
 	 */
-	if (!pmd_leaf(*m_pmd))
+	if (!pmd_leaf(*m_pmd)) {
+		ktrepl_table_mark(addr);
 		ktrepl_clone_entry(node, pmd, n_pmd, m_pmd, addr & PMD_MASK,
 				   PAGE_SHIFT);
+	}
 	return true;
 }
 

@@ -28,6 +28,13 @@
 #define arch_ktrepl_split_prot(prot)					\
 	__pgprot((pgprot_val(prot) & ~PTE_CONT) | PTE_TYPE_PAGE)
 
+/*
+ * Of an entry that points to a table of PTEs: there the hardware ignores bits 51 to
+ * 58.  One of PTE_SWBITS_MASK: may change in a live entry, without
+ * break-before-make.
+ */
+#define ARCH_KTREPL_MARK	(_AT(pmdval_t, 1) << 58)
+
 struct execmem_range;
 
 void ktrepl_execmem_near(struct execmem_range *range, unsigned long start);

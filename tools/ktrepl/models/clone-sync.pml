@@ -19,6 +19,8 @@
  *                      set_pud(), set_p4d(), set_swapper_pgd() (arm64)
  *     look_for(0)      HULL: __ktrepl_sync_range(), by address
  *     look_for(1)      SPAN: __ktrepl_sync_entry(), by entry
+ *     MARK             of the entry that leads to the table: ktrepl_sync_table()
+ *                      looks at it, then at the key, then for the HULL
  *     sync_node()      ktrepl_sync_nodes()
  *     sync_addr()      ktrepl_sync_step()
  *   cloner()           ktrepl_switch_on(), ktrepl_switch_off() (core.c)
@@ -28,6 +30,8 @@
  *     SPAN             xa_store() to ktrepl_spans in ktrepl_clone_register(),
  *                      ktrepl_spans_clear(); its bit in ktrepl_spanned, set
  *                      before that, stays
+ *     mark_table()     ktrepl_table_mark(): set_pmd(), and an interrupt on each
+ *                      CPU that is waited for, as after the patching of the key
  *     copy, linked     ktrepl_clone_entry()
  *   pt_lock            ktrepl_pt_lock
  *
@@ -35,13 +39,14 @@
  * - One node, one table with an entry for each mapper.  Tables of other levels
  *   and nodes go through the same steps; a mapper visits them one by one.  The
  *   root is cloned in the same order: registered, then copied under the lock.
- * - The entry that leads to the table does not change: what is cloned is
- *   mapped and stays so while it is being cloned.
+ * - The entry that leads to the table does not change but for the mark: what is
+ *   cloned is mapped and stays so while it is being cloned.
  * - The key is code.  While it is patched a CPU sees either value.  Patching
  *   ends with an interrupt on each CPU that is waited for: the CPU's earlier
  *   stores are seen by then, and it sees the new code afterwards.
  * - HULL and SPAN may be there from the start, because of another node; HULL
- *   because of a set, or of another region that shares the bit, too.
+ *   because of a set, or of another region that shares the bit, too.  The mark
+ *   is there from the start only if the HULL is, and stays.
  * - The full barrier after the hull and that after the span are one here, which
  *   is less than what the code has.
  * - The clone and the link are written under pt_lock and read under pt_lock by
@@ -50,7 +55,14 @@
  * - A mapper loads nothing after it has dropped pt_lock.  The cloner does, but
  *   only what no mapper stores without a barrier: see store-buffer.inc.
  *
+ * Variants:
+ * Variant MARK: the mapper by address has found the mark before it looks for
+ *               more, and has no smp_mb() between the store and the mark
+ *
  * Mutations:
+ * Mutation NO_MARK_WAIT, MARK: no interrupts between the mark and the copying
+ * Mutation MARK_LATE, MARK: the table is marked after the copying
+ * Mutation MARK_FIRST, MARK: the mark is looked at before the store
  * Mutation NO_MB_MAPPER: no smp_mb() between the store and the look-up
  * Mutation NO_MB_CLONER: no smp_mb() between the registration and the copying
  * Mutation KEY_FIRST: the key is sampled before the store
@@ -66,9 +78,18 @@
 #define SPAN		1
 #define ROOT		2
 #define M		3	/* and 4 */
+#ifdef MARK
+#define MARKED		5
+#define LOCATIONS	6
+#define DRAIN_ALL	DRAIN(HULL) DRAIN(SPAN) DRAIN(ROOT)	\
+			DRAIN(M) DRAIN(M + 1) DRAIN(MARKED)
+#define look_at_mark(found)	found = me != 0 || load(me, MARKED)
+#else
 #define LOCATIONS	5
 #define DRAIN_ALL	DRAIN(HULL) DRAIN(SPAN) DRAIN(ROOT)	\
 			DRAIN(M) DRAIN(M + 1)
+#define look_at_mark(found)	found = true
+#endif
 
 byte done;
 
@@ -128,20 +149,26 @@ inline sync_node()
 proctype mapper(byte me)
 {
 	byte value;
-	bool on;
+	bool found, on;
 
 	do
 	:: value < STORES ->
 		value++;
+#ifdef MARK_FIRST
+		look_at_mark(found);
+#endif
 #ifdef KEY_FIRST
 		read_key(on);
 #endif
 		store(me, M + me, value);
+#ifndef MARK_FIRST
+		look_at_mark(found);
+#endif
 #ifndef KEY_FIRST
 		read_key(on);
 #endif
 		if
-		:: on ->
+		:: found && on ->
 #ifndef NO_MB_MAPPER
 			smp_mb(me);
 #endif
@@ -151,6 +178,7 @@ proctype mapper(byte me)
 			fi
 		:: else
 		fi;
+		found = false;
 		on = false
 	:: else -> break
 	od;
@@ -175,10 +203,36 @@ inline store_hull()
 	store(CLONER, HULL, true)
 }
 
+#ifdef MARK
+/* An interrupt: a CPU's stores are seen, and it sees those before this. */
+inline wait_for_cpus()
+{
+	smp_mb(CLONER);
+	atomic { drained(0) -> skip };
+	atomic { drained(1) -> skip }
+}
+
+/* Once: it stays, for other nodes, and while replication is off. */
+inline mark_table()
+{
+	if
+	:: !load(CLONER, MARKED) ->
+		store(CLONER, MARKED, true);
+#ifndef NO_MARK_WAIT
+		wait_for_cpus()
+#endif
+	:: else
+	fi
+}
+#endif
+
 inline clone_table()
 {
 #ifndef HULL_LATE
 	store_hull();
+#endif
+#if defined(MARK) && !defined(MARK_LATE)
+	mark_table();
 #endif
 #ifndef REGISTER_LATE
 	register_clone();
@@ -205,6 +259,9 @@ inline clone_table()
 #endif
 #ifdef REGISTER_LATE
 	register_clone();
+#endif
+#ifdef MARK_LATE
+	mark_table();
 #endif
 }
 
@@ -246,6 +303,9 @@ init
 	atomic {
 		if
 		:: memory[HULL] = true; memory[SPAN] = true
+#ifdef MARK
+		:: memory[HULL] = true; memory[SPAN] = true; memory[MARKED] = true
+#endif
 		:: skip
 		fi;
 		run drain(0);
