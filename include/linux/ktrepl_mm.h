@@ -83,7 +83,8 @@ static inline void ktrepl_sync_area(unsigned long start, unsigned long end) { }
 
 #else
 
-#define ktrepl_sync_table(pmd, start, end)	((void)(pmd))
+#define ktrepl_sync_table(pmd, start, end)				\
+	((void)(pmd), (void)(start), (void)(end))
 
 /**
  * ktrepl_sync_area - an area has been mapped or unmapped
@@ -134,7 +135,8 @@ void ktrepl_late_init(void);
 #else /* !CONFIG_KTREPL */
 
 /* Not all architectures have pmd_t by here. */
-#define ktrepl_sync_table(pmd, start, end)	((void)(pmd))
+#define ktrepl_sync_table(pmd, start, end)				\
+	((void)(pmd), (void)(start), (void)(end))
 
 static inline void ktrepl_sync_range(unsigned long start, unsigned long end) { }
 static inline void ktrepl_sync_area(unsigned long start, unsigned long end) { }
