@@ -483,11 +483,19 @@ static void ktrepl_sync_reuse_clone(struct kunit *test)
 /* Has the primary free a table of PTEs that are none, and nodes their clones. */
 static void ktrepl_sync_free_table(struct kunit *test, unsigned long addr)
 {
+	struct ktrepl_node *node;
+	int nid;
+
 	KUNIT_ASSERT_EQ(test, pmd_free_pte_page(pmd_off_k(addr), addr), 1);
+	mutex_lock(&ktrepl_mutex);
+	ktrepl_sync_for_each_node(node, nid)
+		KUNIT_EXPECT_FALSE_MSG(test, ktrepl_leaf_private(node, addr),
+				       "node %d", nid);
+	mutex_unlock(&ktrepl_mutex);
 	ktrepl_sync_reap();
 }
 
-/* [M1] [M4]: pages that are mapped one by one beside what nodes have clones for */
+/* [M1] [M2] [M4]: pages that are mapped one by one beside what nodes have clones for */
 static void ktrepl_sync_pages(struct kunit *test)
 {
 	unsigned long addr = ktrepl_sync_reserve(test, PMD_SIZE);

@@ -49,10 +49,21 @@ DECLARE_STATIC_KEY_FALSE(ktrepl_key);
 void __ktrepl_sync_entry(const void *entry);
 
 /*
- * Can an entry whose value has become @val be one of the kernel's tables?
+ * What an entry is before it is cleared, with 0 as @val, or 0 if that is not known.
+ * The kernel's locks keep others from storing to it until then.
+ */
+static __always_inline u64 ktrepl_entry_before(const void *entry, u64 val)
+{
+	if (__builtin_constant_p(val) && !val && static_branch_unlikely(&ktrepl_key))
+		return READ_ONCE(*(const u64 *)entry);
+	return 0;
+}
+
+/*
+ * Can an entry whose value is, or has been, @val be one of the kernel's tables?
  * Table descriptors have UXN set in the kernel's tables, and only PXN in those
  * of a user; blocks that a user cannot access are the kernel's, or rarely
- * PROT_NONE. An entry that has been cleared does not tell.
+ * PROT_NONE. An entry that is not known to have been anything does not tell.
  */
 static __always_inline bool ktrepl_kernel_entry(u64 val)
 {
@@ -68,9 +79,9 @@ static __always_inline bool ktrepl_kernel_entry(u64 val)
  * it is switched on, which waits for all CPUs to see the branch, and only then
  * are tables read.
  */
-static __always_inline void ktrepl_sync_entry(const void *entry, u64 val)
+static __always_inline void ktrepl_sync_entry(const void *entry, u64 val, u64 before)
 {
-	if (static_branch_unlikely(&ktrepl_key) && ktrepl_kernel_entry(val))
+	if (static_branch_unlikely(&ktrepl_key) && ktrepl_kernel_entry(val ?: before))
 		__ktrepl_sync_entry(entry);
 }
 
@@ -100,7 +111,12 @@ do {									\
 
 #else
 
-static __always_inline void ktrepl_sync_entry(const void *entry, u64 val) { }
+static __always_inline u64 ktrepl_entry_before(const void *entry, u64 val)
+{
+	return 0;
+}
+
+static __always_inline void ktrepl_sync_entry(const void *entry, u64 val, u64 before) { }
 
 struct execmem_range;
 struct ktrepl_poke_iter;
